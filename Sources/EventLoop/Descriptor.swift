@@ -1,0 +1,20 @@
+internal import Glibc
+
+// Owns one file descriptor and closes it exactly once.
+
+/// A file descriptor that closes itself.
+public struct Descriptor: ~Copyable {
+  /// The number, valid as long as this value lives.
+  public let number: CInt
+
+  /// Takes over a descriptor that nobody else will close.
+  public init(owning number: CInt) {
+    precondition(number >= 0, "a descriptor is not negative")
+    self.number = number
+  }
+
+  deinit {
+    // EINTR and EIO leave the descriptor closed on Linux, so there is nothing to repeat (close(2)).
+    _ = close(number)
+  }
+}
