@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Finds the PostgreSQL server programs, wherever the distribution put them.
 
 postgres_major_min=14
