@@ -31,8 +31,11 @@ let package = Package(
     .systemLibrary(name: "CProtobufC", providers: [.apt(["libprotobuf-c-dev"])]),
     // Generated C messages, committed, checked for drift by Tests/TidyTests.
     .target(name: "CProto", dependencies: ["CProtobufC"]),
+    // CRC-32C with the processor's own instruction.
+    .target(name: "CChecksum"),
 
-    .target(name: "Wire", dependencies: ["CProto", "CProtobufC"], swiftSettings: settings),
+    .target(
+      name: "Wire", dependencies: ["CProto", "CProtobufC", "CChecksum"], swiftSettings: settings),
     .target(name: "EventLoop", dependencies: ["CLinux"], swiftSettings: settings),
     .target(name: "Formats", swiftSettings: settings),
     .target(

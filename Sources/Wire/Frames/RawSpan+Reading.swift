@@ -1,0 +1,47 @@
+/// Reads numbers and texts out of raw bytes, bounds checked: the only file that loads from a span.
+extension RawSpan {
+  /// The byte at `offset`; traps outside the span.
+  @inlinable
+  public func byte(at offset: Int) -> UInt8 {
+    unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+  }
+
+  @inlinable
+  func bigEndianUInt32(at offset: Int) -> UInt32 {
+    unsafe UInt32(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
+  }
+
+  @inlinable
+  func littleEndianUInt32(at offset: Int) -> UInt32 {
+    unsafe UInt32(littleEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
+  }
+
+  @inlinable
+  func littleEndianUInt64(at offset: Int) -> UInt64 {
+    unsafe UInt64(littleEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
+  }
+
+  /// A copy of the bytes.
+  public func copied() -> [UInt8] {
+    unsafe withUnsafeBytes { unsafe Array($0) }
+  }
+
+  /// Whether the bytes are exactly those of `text`.
+  public func equals(_ text: StaticString) -> Bool {
+    guard byteCount == text.utf8CodeUnitCount else { return false }
+    for index in 0..<byteCount
+    where unsafe byte(at: index) != text.utf8Start[index] {
+      return false
+    }
+    return true
+  }
+
+  /// Whether both spans hold the same bytes.
+  public func equals(_ other: RawSpan) -> Bool {
+    guard byteCount == other.byteCount else { return false }
+    for index in 0..<byteCount where byte(at: index) != other.byte(at: index) {
+      return false
+    }
+    return true
+  }
+}
