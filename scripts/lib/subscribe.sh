@@ -80,12 +80,21 @@ copy_schema() {
     die "could not copy the schema to the warehouse"
 }
 
-# After a change of ports the subscription looks for the primary in the wrong place.
-repair_subscription() {
-  if has_subscription && [[ $(sql warehouse sluice -c "SELECT subconninfo FROM pg_subscription
+# Brings an existing subscription back after a start of the servers: after a change of ports it looks
+# for the primary in the wrong place.
+resume_subscription() {
+  local i
+  has_subscription || return 0
+  if [[ $(sql warehouse sluice -c "SELECT subconninfo FROM pg_subscription
       WHERE subname = 'sluice_warehouse'") != "$(primary_connection)" ]]; then
     sql warehouse sluice -c "ALTER SUBSCRIPTION sluice_warehouse CONNECTION '$(primary_connection)'"
   fi
+  for ((i = 0; i < 100; i++)); do
+    [[ -z $(sql primary sluice -c "SELECT 1 FROM pg_stat_replication
+      WHERE application_name = 'sluice_warehouse'") ]] || return 0
+    sleep 0.1
+  done
+  say "the warehouse does not stream from the primary (its slot: $(slot_state sluice_warehouse)); 'stack subscribe' says more"
 }
 
 subscribe() {
