@@ -64,13 +64,13 @@ test_primary_only() {
   # shellcheck source=/dev/null
   source "$dir/stack.env"
   expect "user over the socket" "$(query "$SLUICE_PRIMARY_DSN" -c 'SELECT current_user')" sluice
-  expect "database over TCP" "$(query "$SLUICE_PRIMARY_TCP_DSN" -c 'SELECT current_database()')" sluice
-  expect "superuser" "$(query "$SLUICE_PRIMARY_ADMIN_DSN" -c 'SHOW is_superuser')" on
+  expect "database over TCP" "$(query "$SLUICE_STACK_PRIMARY_TCP_DSN" -c 'SELECT current_database()')" sluice
+  expect "superuser" "$(query "$SLUICE_STACK_PRIMARY_ADMIN_DSN" -c 'SHOW is_superuser')" on
   expect "no replicas" "$SLUICE_REPLICA_DSNS$SLUICE_WAREHOUSE_DSN$SLUICE_REDIS" ""
   expect "wal_sender_timeout" "$(query "$SLUICE_PRIMARY_DSN" -c 'SHOW wal_sender_timeout')" 5s
   expect "synchronous_commit" "$(query "$SLUICE_PRIMARY_DSN" -c 'SHOW synchronous_commit')" on
   expect "fsync" "$(query "$SLUICE_PRIMARY_DSN" -c 'SHOW fsync')" off
-  if query "${SLUICE_PRIMARY_TCP_DSN/sluice@/postgres@}" -c 'SELECT 1' 2>/dev/null; then
+  if query "${SLUICE_STACK_PRIMARY_TCP_DSN/sluice@/postgres@}" -c 'SELECT 1' 2>/dev/null; then
     fail "the superuser can enter over TCP"
   fi
   query "$SLUICE_PRIMARY_DSN" -c 'CREATE TABLE kept (x int)'
@@ -123,7 +123,7 @@ test_everything() {
     expect "feedback" "$(query "$replica" -c 'SHOW hot_standby_feedback')" on
   done
   expect "redis" "$(redis-cli -h "${SLUICE_REDIS%:*}" -p "${SLUICE_REDIS#*:}" config get maxmemory-policy | tail -n 1)" volatile-lfu
-  expect "redis socket" "$(redis-cli -s "$SLUICE_REDIS_SOCKET" ping)" PONG
+  expect "redis socket" "$(redis-cli -s "$SLUICE_STACK_REDIS_SOCKET" ping)" PONG
 
   refuses "sluice migrate" "$stack" subscribe --dir "$dir"
   query "$SLUICE_PRIMARY_DSN" -c "$toy_schema"
@@ -149,7 +149,7 @@ test_everything() {
   # A replica whose slot is gone is copied anew; so is a warehouse, on request.
   kill -KILL "$(head -n 1 "$dir/data/replica1/postmaster.pid")"
   sleep 0.5
-  query "$SLUICE_PRIMARY_ADMIN_DSN" -c "SELECT pg_drop_replication_slot('replica1')" >/dev/null
+  query "$SLUICE_STACK_PRIMARY_ADMIN_DSN" -c "SELECT pg_drop_replication_slot('replica1')" >/dev/null
   "$stack" up --no-fsync --dir "$dir" >/dev/null 2>"$work/log" || fail "up without a slot: $(<"$work/log")"
   query "$SLUICE_PRIMARY_DSN" -c 'ALTER TABLE sluice.tenants ADD COLUMN more int'
   refuses "--fresh" "$stack" subscribe --dir "$dir"

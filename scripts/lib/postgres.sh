@@ -7,7 +7,7 @@ postgres_major_min=14
 # Debian keeps the server out of PATH, and what PATH has may be one link among others.
 list_postgres() {
   local directory major found=" "
-  for directory in "${SLUICE_PG_BINDIR:-}" /usr/lib/postgresql/*/bin \
+  for directory in "${SLUICE_STACK_PG_BINDIR:-}" /usr/lib/postgresql/*/bin \
     "$(pg_config --bindir 2>/dev/null || true)" \
     "$(dirname "$(readlink -f "$(command -v postgres || true)")" 2>/dev/null || true)" \
     /usr/local/pgsql/bin; do
@@ -22,13 +22,13 @@ list_postgres() {
 }
 
 # Sets pg_bin and pg_major: the newest server, or the one of the given major version.
-# SLUICE_PG_BINDIR names a folder that wins. Returns 1 when there is none.
+# SLUICE_STACK_PG_BINDIR names a folder that wins. Returns 1 when there is none.
 find_postgres() {
   local wanted=${1:-} major directory
   pg_bin="" pg_major=""
   while read -r major directory; do
     [[ -z $wanted || $major == "$wanted" ]] || continue
-    if [[ -z $pg_bin || $directory == "${SLUICE_PG_BINDIR:-}" ]]; then
+    if [[ -z $pg_bin || $directory == "${SLUICE_STACK_PG_BINDIR:-}" ]]; then
       pg_bin=$directory pg_major=$major
     fi
   done < <(list_postgres)

@@ -29,14 +29,14 @@ export SLUICE_REPLICA_DSNS='$(running_replicas socket_dsn)'
 export SLUICE_WAREHOUSE_DSN='$warehouse'
 export SLUICE_REDIS='$redis'
 # The same over TCP, the superuser, and the rest.
-export SLUICE_PRIMARY_TCP_DSN='$(tcp_dsn primary)'
-export SLUICE_REPLICA_TCP_DSNS='$(running_replicas tcp_dsn)'
-export SLUICE_WAREHOUSE_TCP_DSN='$warehouse_tcp'
-export SLUICE_PRIMARY_ADMIN_DSN='$(socket_dsn primary postgres)'
-export SLUICE_REDIS_SOCKET='$redis_socket'
+export SLUICE_STACK_PRIMARY_TCP_DSN='$(tcp_dsn primary)'
+export SLUICE_STACK_REPLICA_TCP_DSNS='$(running_replicas tcp_dsn)'
+export SLUICE_STACK_WAREHOUSE_TCP_DSN='$warehouse_tcp'
+export SLUICE_STACK_PRIMARY_ADMIN_DSN='$(socket_dsn primary postgres)'
+export SLUICE_STACK_REDIS_SOCKET='$redis_socket'
 export SLUICE_STACK_SOCKETS='$run'
 export SLUICE_STACK_DATA='$data'
-export SLUICE_PG_BINDIR='$pg_bin'
+export SLUICE_STACK_PG_BINDIR='$pg_bin'
 END
 }
 
