@@ -3,20 +3,29 @@ public enum WireLimits {
   /// Longest frame body that is taken, set by ttrpc itself: the first byte of a length is always 0.
   public static let frameBodyBytesMax = 4_194_304
 
-  /// Longest announced body that is thrown away and answered. From 16 MiB on the first byte of the length is not
-  /// 0: the peer does not speak this protocol, and the connection closes.
+  /// Longest announced body that is thrown away and answered.
+  ///
+  /// From 16 MiB on the first byte of the length is not 0: the peer does not speak this protocol,
+  /// and the connection closes.
   public static let discardedBodyBytesMax = 16_777_215
 
-  /// All bodies thrown away on one connection: four of the longest. A client that has been told
-  /// RESOURCE_EXHAUSTED four times and goes on costs bandwidth for nothing.
+  /// All bodies thrown away on one connection: four of the longest.
+  ///
+  /// A client that has been told RESOURCE_EXHAUSTED four times and goes on costs bandwidth for
+  /// nothing.
   public static let discardedConnectionBytesMax = 67_108_864
 
-  /// Frames of an unknown type on one connection. They are ignored so that ttrpc may grow, but a peer that
-  /// sends hundreds is lost in the byte stream.
+  /// Frames of an unknown type on one connection.
+  ///
+  /// They are ignored so that ttrpc may grow, but a peer that sends hundreds is lost in the byte
+  /// stream.
   public static let unknownFramesMax = 100
 
-  /// Frames on one connection that were answered with INVALID_ARGUMENT because no stream was theirs. Each costs
-  /// an answer of some 150 bytes for 10 bytes received, so the amplification is bounded to 150 KB.
+  /// Frames on one connection that were answered with INVALID_ARGUMENT because no stream was
+  /// theirs.
+  ///
+  /// Each costs an answer of some 150 bytes for 10 bytes received, so the amplification is bounded
+  /// to 150 KB.
   public static let misplacedFramesMax = 1_000
 
   /// Streams (not unary calls) open at once on one connection: a write session each, and one is normal.
@@ -38,8 +47,10 @@ public enum WireLimits {
   /// can be open at once, 1 KiB, allocated with the first one.
   public static let recentStreamsMax = 256
 
-  /// Memory for one unpacked message. Our own messages grow at most 6-fold (a page of small hot values), hostile
-  /// ones 44 to 60-fold; 32 MiB is 8 times the longest body.
+  /// Memory for one unpacked message.
+  ///
+  /// Our own messages grow at most 6-fold (a page of small hot values), hostile ones 44 to 60-fold;
+  /// 32 MiB is 8 times the longest body.
   public static let arenaBytesMax = 33_554_432
 
   /// Memory an arena keeps between messages: a batch of 256 KiB, unpacked, fits four times.

@@ -1,5 +1,6 @@
-/// Walks the fields of a protobuf message in place: tag, then number or range of bytes. Copies nothing and never
-/// descends by itself, so nesting costs nothing.
+/// Walks the fields of a protobuf message in place: tag, then number or range of bytes.
+///
+/// Copies nothing and never descends by itself, so nesting costs nothing.
 struct FieldReader {
   private(set) var offset: Int
   private let end: Int
@@ -30,7 +31,9 @@ struct FieldReader {
     end = range.upperBound
   }
 
-  /// The next field, or `nil` at the end. Ranges count from the start of `bytes`.
+  /// The next field, or `nil` at the end.
+  ///
+  /// Ranges count from the start of `bytes`.
   mutating func next(in bytes: RawSpan) throws(Failure) -> Field? {
     guard offset < end else { return nil }
     let tag = try varint(in: bytes)

@@ -23,7 +23,9 @@ public struct RequestEnvelope: Equatable, Sendable {
     public var value: Range<Int>
   }
 
-  /// Parses the body of a Request frame. Unknown fields are skipped, a repeated field's last one counts.
+  /// Parses the body of a Request frame.
+  ///
+  /// Unknown fields are skipped, a repeated field's last one counts.
   ///
   /// - Throws: `EnvelopeError`: malformed protobuf, or over a limit of rule 11. The stream is refused, the
   ///   connection lives.

@@ -120,8 +120,9 @@ public struct ByteQueue: ~Copyable {
     tail += count
   }
 
-  /// Makes room for `count` bytes behind the last one and returns where it starts. Growth doubles, so the block
-  /// stays within twice the bytes that were really appended.
+  /// Makes room for `count` bytes behind the last one and returns where it starts.
+  ///
+  /// Growth doubles, so the block stays within twice the bytes that were really appended.
   private mutating func reserve(_ count: Int) -> UnsafeMutableRawPointer {
     if let base = unsafe base, capacity - tail >= count { return unsafe base + tail }
     let needed = self.count + count

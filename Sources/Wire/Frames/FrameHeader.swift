@@ -24,7 +24,9 @@ public struct FrameHeader: Equatable, Sendable {
     self.flags = flags
   }
 
-  /// Reads the header at the start of `bytes`, which must hold at least `byteCount` bytes. Judges nothing.
+  /// Reads the header at the start of `bytes`, which must hold at least `byteCount` bytes.
+  ///
+  /// Judges nothing.
   public init(decoding bytes: RawSpan) {
     length = bytes.bigEndianUInt32(at: 0)
     streamID = bytes.bigEndianUInt32(at: 4)

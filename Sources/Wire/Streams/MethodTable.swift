@@ -20,7 +20,9 @@ public enum MethodLookup<Method> {
 
 extension MethodLookup: Sendable where Method: Sendable {}
 
-/// The methods of a server by name. Compares lengths first: about twenty methods need no hash.
+/// The methods of a server by name.
+///
+/// Compares lengths first: about twenty methods need no hash.
 public struct MethodTable<Method: Sendable>: Sendable {
   private var entries: [Entry] = []
 

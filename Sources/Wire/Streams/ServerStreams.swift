@@ -190,7 +190,9 @@ public struct StreamToken: Hashable, Sendable {
   public let generation: UInt32
 }
 
-/// What a server connection must do about a frame. Ranges count from the start of the frame's body.
+/// What a server connection must do about a frame.
+///
+/// Ranges count from the start of the frame's body.
 public enum ServerAction<Method> {
   /// Run a unary call; end it with one Response.
   case dispatchUnary(StreamToken, Method, RequestEnvelope)

@@ -10,7 +10,9 @@ public struct StreamTable<Value> {
   public private(set) var count = 0
 
   fileprivate struct Slot {
-    /// 0: free. No stream has id 0.
+    /// 0: free.
+    ///
+    /// No stream has id 0.
     var id: UInt32 = 0
     var value: Value?
   }
