@@ -7,6 +7,12 @@ public struct CSVError: Error, Equatable, Sendable, CustomStringConvertible {
   /// What is wrong.
   public let problem: Problem
 
+  /// Puts an error together.
+  public init(line: Int, problem: Problem) {
+    self.line = line
+    self.problem = problem
+  }
+
   /// What can be wrong with a record.
   public enum Problem: Equatable, Sendable {
     /// A quote inside a field that did not begin with one.

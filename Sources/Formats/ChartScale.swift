@@ -11,7 +11,7 @@ struct ChartScale {
   init(values: [Double], rows: Int) {
     let smallest = values.min() ?? 0
     let largest = values.max() ?? 0
-    let intervals = max(min(rows / 3, 6), 1)
+    let intervals = max(min((rows - 1) / 2, 6), 1)
     var (low, high) = (smallest, largest)
     if low == high {
       // A constant series runs through the middle.
@@ -45,8 +45,9 @@ struct ChartScale {
 
   /// Where a value lies between the ends, 0 to 1.
   func share(of value: Double) -> Double {
-    // Halved, because the difference of two finite numbers may not be finite.
-    let share = (value / 2 - low / 2) / (high / 2 - low / 2)
+    // The difference of two finite numbers may not be finite; halves of tiny ones may be zero.
+    let isHuge = !(high - low).isFinite
+    let share = isHuge ? (value / 2 - low / 2) / (high / 2 - low / 2) : (value - low) / (high - low)
     return min(max(share, 0), 1)
   }
 
@@ -64,12 +65,13 @@ struct ChartScale {
   private static func label(_ value: Double, step: Double) -> String {
     // Rounding may leave 1e-17 where zero is meant.
     if value.magnitude < step / 1_000 { return "0" }
+    guard step >= 1e-6, value.magnitude < 1e15 else { return Quantity.scientific(value) }
     let prefixes: [(Double, String)] = [(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e4, " k")]
     for (limit, name) in prefixes where value.magnitude >= limit {
       let factor = limit == 1e4 ? 1e3 : limit
       return Quantity.decimal(value / factor, digits: digits(step / factor)) + name
     }
-    guard value.magnitude >= 1e-4 else { return JSONWriter.text(of: value) }
+
     return Quantity.decimal(value, digits: digits(step))
   }
 
@@ -100,8 +102,9 @@ struct ChartPeriod {
 
   /// The first time, the last, and the middle where it fits; the first always has its date.
   func labels(width: Int) -> String {
-    let start = Self.text(of: first, hasDate: true, span: spanMicroseconds)
     let isWithinDay = spanMicroseconds < Int128(Timestamp.dayMicroseconds)
+    var start = Self.text(of: first, hasDate: true, span: spanMicroseconds)
+    if start.count > width { start = Self.text(of: first, hasDate: !isWithinDay, span: .max) }
     guard first < last else {
       return String(repeating: " ", count: max((width - start.count) / 2, 0)) + start
     }
@@ -130,6 +133,7 @@ struct ChartPeriod {
     case ..<1_000_000: return (hasDate ? "\(date) " : "") + clock.prefix(12)
     case ..<Int128(Timestamp.dayMicroseconds): return (hasDate ? "\(date) " : "") + clock.prefix(8)
     case ..<(14 * Int128(Timestamp.dayMicroseconds)): return "\(date) \(clock.prefix(5))"
+    case .max where !hasDate: return String(clock.prefix(8))
     default: return String(date)
     }
   }

@@ -9,6 +9,13 @@ public struct LineProtocolError: Error, Equatable, Sendable, CustomStringConvert
   /// What is wrong.
   public let problem: Problem
 
+  /// Puts an error together.
+  public init(line: Int, column: Int, problem: Problem) {
+    self.line = line
+    self.column = column
+    self.problem = problem
+  }
+
   /// What can be wrong with a line.
   public enum Problem: Equatable, Sendable {
     /// The line begins with a comma or a blank where the measurement should stand.

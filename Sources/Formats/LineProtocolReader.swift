@@ -122,7 +122,7 @@ public struct LineProtocolReader: Sendable {
     isEscaped = byte == Ascii.backslash
     switch state {
     case .start:
-      guard !Ascii.isBlank(byte) else { return }
+      guard !Ascii.isBlank(byte), byte != Ascii.carriageReturn else { return }
       state = byte == Ascii.hash ? .comment : .series
       contents.reserveCapacity(128)
     case .series:

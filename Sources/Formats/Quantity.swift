@@ -39,6 +39,23 @@ public enum Quantity {
     return text
   }
 
+  /// A number of three digits and a power of ten: `1.8e308`, `-5e-7`, `0`.
+  public static func scientific(_ number: Double) -> String {
+    guard number.isFinite, number != 0 else { return JSONWriter.text(of: number) }
+    var mantissa = number.magnitude
+    var exponent = 0
+    while mantissa >= 9.995 {
+      mantissa /= 10
+      exponent += 1
+    }
+    while mantissa < 0.999_5 {
+      mantissa *= 10
+      exponent -= 1
+    }
+    let sign = number < 0 ? "-" : ""
+    return sign + decimal(mantissa, digits: 2) + (exponent == 0 ? "" : "e\(exponent)")
+  }
+
   /// A number of about three digits with a decimal prefix: `12.3 k`, `999`, `1.5 M`, `0.001`.
   public static func compact(_ number: Double) -> String {
     let (digits, prefix) = scaled(number)
@@ -89,6 +106,7 @@ public enum Quantity {
   /// A number split into digits and prefix.
   private static func scaled(_ number: Double) -> (digits: String, prefix: String) {
     guard number.isFinite else { return (JSONWriter.text(of: number), "") }
+    guard number.magnitude < 999.5e15 else { return (scientific(number), "") }
     // 999.95 k would be printed as 1000 k: such numbers take the next prefix.
     for (factor, name) in prefixes where number.magnitude >= factor * 0.999_5 {
       return (threeDigits(number / factor), name)
@@ -99,7 +117,7 @@ public enum Quantity {
   private static func threeDigits(_ number: Double) -> String {
     switch number.magnitude {
     case 0: return "0"
-    case ..<1e-6: return JSONWriter.text(of: number)
+    case ..<1e-6: return scientific(number)
     case ..<0.01: return decimal(number, digits: 6)
     case ..<0.999_5: return decimal(number, digits: 3)
     case ..<9.995: return decimal(number, digits: 2)

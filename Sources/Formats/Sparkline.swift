@@ -25,12 +25,13 @@ public enum Sparkline {
       return String(repeating: " ", count: series.count)
     }
     let bars = isAscii ? asciiBars : bars
-    // Halved, because the difference of two finite numbers may not be finite.
-    let span = high / 2 - low / 2
+    // The difference of two finite numbers may not be finite; halves of tiny ones may be zero.
+    let scale = (high - low).isFinite ? 1 : 0.5
+    let span = high * scale - low * scale
     return String(
       series.map { number in
         guard number.isFinite else { return " " }
-        let share = span > 0 ? (number / 2 - low / 2) / span : 0.5
+        let share = span > 0 ? (number * scale - low * scale) / span : 0.5
         return bars[min(Int(share * Double(bars.count)), bars.count - 1)]
       }
     )

@@ -109,7 +109,9 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
   public var description: String {
     let days = floorDivide(microseconds, by: Self.dayMicroseconds)
     let date = CivilDate(daysSinceEpoch: Int(days))
-    let ofDay = Int(microseconds - days * Self.dayMicroseconds)
+    // Not as a difference: the start of the very first day does not fit 64 bits.
+    let remainder = microseconds % Self.dayMicroseconds
+    let ofDay = Int(remainder < 0 ? remainder + Self.dayMicroseconds : remainder)
     let seconds = ofDay / 1_000_000
     var text = ""
     text.reserveCapacity(27)

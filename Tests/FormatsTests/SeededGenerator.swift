@@ -1,0 +1,26 @@
+// Random numbers that repeat, so that a failing property test can be run again.
+
+/// A SplitMix64 generator; print its seed in a failing claim.
+struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) {
+    state = seed
+  }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}
+
+extension RandomNumberGenerator {
+  /// A text of at most eight of these characters.
+  mutating func text(of alphabet: [Character], lengths: ClosedRange<Int> = 0...8) -> String {
+    let length = Int.random(in: lengths, using: &self)
+    return String((0..<length).compactMap { _ in alphabet.randomElement(using: &self) })
+  }
+}
