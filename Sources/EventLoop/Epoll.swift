@@ -3,7 +3,7 @@ internal import Glibc
 
 // epoll without its union: descriptors in, tokens with readiness out.
 
-/// What to be told about a descriptor.
+/// What to be told about a descriptor, besides hangups and errors.
 public struct Interest: OptionSet, Sendable {
   /// Bits of this set.
   public let rawValue: UInt8
@@ -85,7 +85,7 @@ struct Epoll: ~Copyable {
     let raw = unsafe events[index]
     var readiness: Readiness = []
     let bits = unsafe raw.events
-    if bits & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 { readiness.insert(.readable) }
+    if bits & EPOLLIN.rawValue != 0 { readiness.insert(.readable) }
     if bits & EPOLLOUT.rawValue != 0 { readiness.insert(.writable) }
     if bits & EPOLLHUP.rawValue != 0 { readiness.insert(.hangup) }
     if bits & EPOLLERR.rawValue != 0 { readiness.insert(.error) }

@@ -5,7 +5,10 @@ internal import Synchronization
 
 /// Is told when its descriptor is ready; called on the loop's thread.
 public protocol ReadinessHandler: AnyObject {
-  /// The descriptor is ready for what `readiness` says. The handler may remove itself or others.
+  /// The descriptor is ready for what `readiness` says.
+  ///
+  /// The handler may remove itself or others. It must act on `.hangup` and `.error` whatever its
+  /// interest is, or it is called again in every turn.
   func ready(_ readiness: Readiness)
 }
 
@@ -57,7 +60,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   private var runningJobs: [UnownedJob] = []
   private var flushes: [any FlushHandler] = []
   private var runningFlushes: [any FlushHandler] = []
-  /// Monotonic time at the start of this turn's work; read once per turn.
+  /// Monotonic time at the start of this turn; read once per turn, right after the sleep.
   public private(set) var now = MonotonicTime.now()
 
   /// A loop that does not run yet.
@@ -75,23 +78,26 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
 
   /// Runs on the calling thread until `stop()`.
   public func run() {
-    thread.store(EventLoop.currentThread, ordering: .relaxed)
+    let previous = thread.exchange(EventLoop.currentThread, ordering: .relaxed)
+    precondition(previous == 0, "a loop runs once at a time")
     defer { thread.store(0, ordering: .relaxed) }
+    now = MonotonicTime.now()
     while true {
-      now = MonotonicTime.now()
       fireTimers()
-      guard !takeRemoteJobs() else { return }
+      let isStopping = takeRemoteJobs()
       runJobs()
       runFlushes()
+      guard !isStopping else { return }
       let count = epoll.wait(timeoutMilliseconds: sleepMilliseconds())
-      if count > 0 {
-        now = MonotonicTime.now()
-        for index in 0..<count { deliver(epoll.event(index)) }
-      }
+      now = MonotonicTime.now()
+      for index in 0..<count { deliver(epoll.event(index)) }
     }
   }
 
-  /// Ends `run()` after its current turn; safe from every thread.
+  /// Ends `run()` for good, after a last turn; safe from every thread, also before `run()`.
+  ///
+  /// Jobs and flushes asked for before the call still run. What they ask for in turn does not, and
+  /// whoever awaits a job enqueued later waits for ever.
   public func stop() {
     remote.withLock { $0.isStopping = true }
     wakeUp.signal()
@@ -107,6 +113,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     interest: Interest,
     handler: any ReadinessHandler
   ) throws(SystemError) -> Registration {
+    assertOwned()
     let slot: UInt32
     if let free = freeSlots.popLast() {
       slot = free
@@ -130,7 +137,10 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   }
 
   /// Changes what a descriptor is watched for; nothing happens when it is the same or was removed.
+  ///
+  /// Hangups and errors are told even when the interest is empty (epoll_ctl(2)).
   public func setInterest(_ registration: Registration, _ interest: Interest) {
+    assertOwned()
     guard isCurrent(registration) else { return }
     let slot = Int(registration.slot)
     guard slots[slot].interest != interest else { return }
@@ -142,8 +152,9 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     }
   }
 
-  /// Stops watching a descriptor. Its handler is not called again, not even for events already taken.
+  /// Stops watching a descriptor: its handler is not called again, not even for events already taken.
   public func remove(_ registration: Registration) {
+    assertOwned()
     guard isCurrent(registration) else { return }
     do {
       try epoll.remove(slots[Int(registration.slot)].descriptor)
@@ -156,17 +167,24 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   // MARK: Timers and flushes
 
   /// Calls `action` on the loop's thread, once, when `deadline` has come.
+  ///
+  /// It is never called in the turn that sets it, so a timer that always sets the next one does not
+  /// hold up the sockets. Equal deadlines fire in the order in which they were set.
   public func schedule(at deadline: MonotonicTime, _ action: @escaping () -> Void) -> TimerID {
-    timers.insert(at: deadline, action)
+    assertOwned()
+    return timers.insert(at: max(deadline, now + .nanoseconds(1)), action)
   }
 
   /// Takes a timer back; nothing happens when it has fired.
   public func cancel(_ timer: TimerID) {
-    timers.cancel(timer)
+    assertOwned()
+    // Released after the queue is free again: what the action holds may cancel timers when it dies.
+    _ = timers.cancel(timer)
   }
 
   /// Calls `handler.flush()` once before the loop sleeps; the handler asks only once per turn.
   public func flushBeforeSleep(_ handler: any FlushHandler) {
+    assertOwned()
     flushes.append(handler)
   }
 
@@ -214,9 +232,20 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   }
 
   private func release(_ slot: UInt32) {
-    slots[Int(slot)].handler = nil
+    // Dies when the slots are in order again: its deinit may remove others.
+    let handler = slots[Int(slot)].handler.take()
+    // 31 bits, so that no token is the wake-up's.
     slots[Int(slot)].generation = (slots[Int(slot)].generation &+ 1) & 0x7fff_ffff
     freeSlots.append(slot)
+    withExtendedLifetime(handler) {}
+  }
+
+  /// Before `run()` the loop belongs to whoever sets it up, then to its thread.
+  private func assertOwned() {
+    assert(
+      isOnLoopThread || thread.load(ordering: .relaxed) == 0,
+      "a loop is touched on its own thread only"
+    )
   }
 
   private func deliver(_ event: (token: UInt64, readiness: Readiness)) {
@@ -232,7 +261,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   }
 
   private func fireTimers() {
-    // Timers set by a timer for a time that has come wait for the next turn's clock.
+    // Ends, because `schedule` sets none for a time that this turn has reached.
     while let action = timers.popDue(at: now) { action() }
   }
 
@@ -269,6 +298,6 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     let now = MonotonicTime.now()
     guard next > now else { return 0 }
     // Rounded up: waking a moment early would only turn the loop for nothing.
-    return CInt(clamping: (next.nanoseconds - now.nanoseconds + 999_999) / 1_000_000)
+    return CInt(clamping: (next.nanoseconds - now.nanoseconds - 1) / 1_000_000 + 1)
   }
 }

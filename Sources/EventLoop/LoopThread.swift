@@ -37,7 +37,9 @@ public struct LoopThread: Sendable {
     self.handle = handle
   }
 
-  /// Waits until the loop was stopped and its thread is gone. Call once, and not on that thread.
+  /// Waits until the loop was stopped and its thread is gone.
+  ///
+  /// Call once, and not on that thread.
   public func join() {
     _ = pthread_join(handle, nil)
   }

@@ -24,27 +24,19 @@ public struct MonotonicTime: Comparable, Hashable, Sendable {
 
   /// The time `duration` later; saturates at the ends of the clock.
   public static func + (time: MonotonicTime, duration: Duration) -> MonotonicTime {
-    let (seconds, attoseconds) = duration.components
-    let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-    let nanoseconds = overflow ? Int64.max : scaled.saturatingAdding(attoseconds / 1_000_000_000)
-    guard nanoseconds < 0 else {
-      let (sum, overflow) = time.nanoseconds.addingReportingOverflow(UInt64(nanoseconds))
-      return MonotonicTime(nanoseconds: overflow ? UInt64.max : sum)
-    }
-    let back = nanoseconds.magnitude
-    return MonotonicTime(nanoseconds: time.nanoseconds > back ? time.nanoseconds - back : 0)
+    MonotonicTime(nanoseconds: UInt64(clamping: Int128(time.nanoseconds) + duration.nanoseconds))
   }
 
-  /// The time `duration` earlier.
+  /// The time `duration` earlier; saturates at the ends of the clock.
   public static func - (time: MonotonicTime, duration: Duration) -> MonotonicTime {
-    time + (.zero - duration)
+    MonotonicTime(nanoseconds: UInt64(clamping: Int128(time.nanoseconds) - duration.nanoseconds))
   }
 
   /// How long after `earlier` this is; negative when it was before.
   public static func - (time: MonotonicTime, earlier: MonotonicTime) -> Duration {
-    time >= earlier
-      ? .nanoseconds(Int64(clamping: time.nanoseconds - earlier.nanoseconds))
-      : .nanoseconds(-Int64(clamping: earlier.nanoseconds - time.nanoseconds))
+    Duration(
+      attoseconds: (Int128(time.nanoseconds) - Int128(earlier.nanoseconds)) * 1_000_000_000
+    )
   }
 
   /// Orders by time.
@@ -56,16 +48,9 @@ public struct MonotonicTime: Comparable, Hashable, Sendable {
 extension Duration {
   /// Whole milliseconds, rounded toward zero, saturating.
   public var wholeMilliseconds: Int64 {
-    let (seconds, attoseconds) = components
-    let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000)
-    guard !overflow else { return seconds < 0 ? Int64.min : Int64.max }
-    return scaled.saturatingAdding(attoseconds / 1_000_000_000_000_000)
+    Int64(clamping: attoseconds / 1_000_000_000_000_000)
   }
-}
 
-extension Int64 {
-  fileprivate func saturatingAdding(_ other: Int64) -> Int64 {
-    let (sum, overflow) = addingReportingOverflow(other)
-    return overflow ? (other < 0 ? Int64.min : Int64.max) : sum
-  }
+  /// Toward zero; fits, because a duration has 128 bits of attoseconds.
+  fileprivate var nanoseconds: Int128 { attoseconds / 1_000_000_000 }
 }

@@ -21,7 +21,9 @@ public enum Signal: CaseIterable, Sendable {
   }
 }
 
-/// Signals as events of a loop. Make it before any thread is started: threads inherit the mask.
+/// Signals as events of a loop.
+///
+/// Make it before any thread is started: threads inherit the mask.
 public struct SignalSource: ~Copyable {
   private let descriptor: Descriptor
 

@@ -3,9 +3,9 @@ internal import Glibc
 
 // A TCP socket without its C types: listen, accept, connect, read, write.
 
-/// Where a socket listens or connects: a numeric address and a port.
+/// Where a socket listens or connects: a host and a port.
 public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
-  /// Numeric IPv4 or IPv6 address, without brackets.
+  /// Host name or numeric IPv4 or IPv6 address, without brackets.
   public let host: String
   /// TCP port; 0 lets the system choose one when listening.
   public let port: UInt16
@@ -18,9 +18,10 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
 
   /// Parses "127.0.0.1:7171", "[::1]:7171" or "localhost:7171"; nil when the port is missing or wrong.
   public init?(_ text: String) {
-    guard let colon = text.lastIndex(of: ":"),
-      let port = UInt16(text[text.index(after: colon)...])
-    else { return nil }
+    guard let colon = text.lastIndex(of: ":") else { return nil }
+    let digits = text[text.index(after: colon)...]
+    // UInt16 takes a sign.
+    guard !digits.hasPrefix("+"), let port = UInt16(digits) else { return nil }
     var host = text[..<colon]
     if host.hasPrefix("["), host.hasSuffix("]") {
       host = host.dropFirst().dropLast()
@@ -51,7 +52,9 @@ public enum ReadOutcome: Equatable, Sendable {
   case endOfStream
 }
 
-/// A non-blocking TCP socket. Everything that crosses it passes `read` and `write`: the seam for TLS.
+/// A non-blocking TCP socket.
+///
+/// Everything that crosses it passes `read` and `write`: the seam for TLS.
 public struct Socket: ~Copyable {
   /// Pending connections the kernel holds while the loop is busy; the system caps it at somaxconn.
   public static let backlogMax: CInt = 4_096
@@ -117,7 +120,8 @@ public struct Socket: ~Copyable {
 
   /// The next waiting connection, nil when there is none.
   ///
-  /// - Throws: `SystemError` when no descriptor is left; connections that died while waiting are skipped.
+  /// - Throws: `SystemError` when no descriptor or memory is left; connections that died while waiting
+  ///   are skipped.
   public func accept() throws(SystemError) -> Socket? {
     while true {
       do throws(SystemError) {
@@ -129,7 +133,8 @@ public struct Socket: ~Copyable {
         try socket.setStreamOptions()
         return socket
       } catch {
-        guard error.isDisconnect || error.code == ECONNABORTED || error.code == EINVAL else {
+        // Each takes one connection off the queue, so this ends.
+        guard error.isDisconnect || error.code == ECONNABORTED || error.code == EPROTO else {
           throw error
         }
       }
@@ -155,10 +160,11 @@ public struct Socket: ~Copyable {
 
   // MARK: Using
 
-  /// Reads what is there, at most the buffer's size.
+  /// Reads what is there, at most the size of the buffer, which is not empty.
   ///
   /// - Throws: `SystemError` when the connection was reset or timed out.
   public func read(into buffer: inout MutableRawSpan) throws(SystemError) -> ReadOutcome {
+    precondition(buffer.byteCount > 0, "reading nothing looks like the end of the stream")
     let count = try SystemCall.nonblocking("recv") { () -> Int in
       unsafe buffer.withUnsafeMutableBytes { bytes in
         unsafe recv(descriptor.number, bytes.baseAddress, bytes.count, 0)
@@ -210,7 +216,9 @@ public struct Socket: ~Copyable {
     }
   }
 
-  /// Hands the first address that `address` stands for to `body` (getaddrinfo(3)).
+  /// Hands the addresses that `address` stands for to `body` until one is not refused at once.
+  ///
+  /// The order is the one of getaddrinfo(3), whose own failures have negative codes.
   private static func withResolved(
     _ address: SocketAddress,
     passive: Bool,
@@ -221,10 +229,18 @@ public struct Socket: ~Copyable {
     unsafe hints.ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0)
     var list: UnsafeMutablePointer<addrinfo>?
     let code = unsafe getaddrinfo(address.host, "\(address.port)", &hints, &list)
-    guard code == 0, let first = unsafe list, let pointer = unsafe first.pointee.ai_addr else {
-      throw SystemError(call: "getaddrinfo", code: code == EAI_SYSTEM ? errno : ENOENT)
+    guard code == 0, var entry = unsafe list else {
+      throw SystemError(call: "getaddrinfo", code: code == EAI_SYSTEM ? errno : code)
     }
     defer { unsafe freeaddrinfo(list) }
-    return try unsafe body(first.pointee.ai_family, pointer, first.pointee.ai_addrlen)
+    while true {
+      let info = unsafe entry.pointee
+      do throws(SystemError) {
+        return try unsafe body(info.ai_family, UnsafePointer(info.ai_addr), info.ai_addrlen)
+      } catch {
+        guard let next = unsafe info.ai_next else { throw error }
+        unsafe entry = next
+      }
+    }
   }
 }

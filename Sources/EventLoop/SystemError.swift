@@ -6,7 +6,7 @@ internal import Glibc
 public struct SystemError: Error, Equatable, CustomStringConvertible {
   /// The call, as its manual page names it.
   public let call: String
-  /// `errno` as it was right after the call.
+  /// `errno` as it was right after the call; negative for the codes of getaddrinfo(3).
   public let code: CInt
 
   /// An error of `call` with the `errno` it left.
@@ -16,8 +16,11 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
   }
 
   /// The call and the system's words for the code: "bind: Address already in use".
+  ///
+  /// The address is not in it; whoever chose the address adds it.
   public var description: String {
-    guard let text = unsafe strerror(code) else { return "\(call): error \(code)" }
+    let text = unsafe code < 0 ? gai_strerror(code) : UnsafePointer(strerror(code))
+    guard let text = unsafe text else { return "\(call): error \(code)" }
     return unsafe "\(call): \(String(cString: text))"
   }
 

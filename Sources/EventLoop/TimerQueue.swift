@@ -6,10 +6,13 @@ public struct TimerID: Hashable, Sendable {
   let generation: UInt32
 }
 
-/// Timers by deadline: insert, cancel and pop in O(log n), with nothing left behind by a cancel.
+/// Timers by deadline, equal ones by insertion: insert, cancel and pop in O(log n).
+///
+/// A cancel leaves nothing behind.
 struct TimerQueue<Action> {
   private struct Slot {
     var deadline: MonotonicTime
+    var order: UInt64
     var generation: UInt32
     var heapIndex: Int
     var action: Action?
@@ -18,6 +21,7 @@ struct TimerQueue<Action> {
   private var slots: [Slot] = []
   private var free: [UInt32] = []
   private var heap: [UInt32] = []
+  private var insertionCount: UInt64 = 0
 
   /// The earliest deadline, if anything is scheduled.
   var next: MonotonicTime? { heap.first.map { slots[Int($0)].deadline } }
@@ -27,15 +31,23 @@ struct TimerQueue<Action> {
   /// Adds an action to be popped at `deadline`.
   mutating func insert(at deadline: MonotonicTime, _ action: Action) -> TimerID {
     let slot: UInt32
+    insertionCount += 1
     if let reused = free.popLast() {
       slot = reused
       slots[Int(slot)].deadline = deadline
-      slots[Int(slot)].action = action
+      slots[Int(slot)].order = insertionCount
       slots[Int(slot)].heapIndex = heap.count
+      slots[Int(slot)].action = action
     } else {
       slot = UInt32(slots.count)
       slots.append(
-        Slot(deadline: deadline, generation: 0, heapIndex: heap.count, action: action)
+        Slot(
+          deadline: deadline,
+          order: insertionCount,
+          generation: 0,
+          heapIndex: heap.count,
+          action: action
+        )
       )
     }
     heap.append(slot)
@@ -43,10 +55,12 @@ struct TimerQueue<Action> {
     return TimerID(slot: slot, generation: slots[Int(slot)].generation)
   }
 
-  /// Takes a timer back. A timer that has fired or was cancelled is left alone.
-  mutating func cancel(_ id: TimerID) {
-    guard id.slot < slots.count, slots[Int(id.slot)].generation == id.generation else { return }
-    _ = remove(at: slots[Int(id.slot)].heapIndex)
+  /// Takes a timer back; one that has fired or was cancelled is left alone.
+  ///
+  /// - Returns: its action, for the caller to release; nil when it was left alone.
+  mutating func cancel(_ id: TimerID) -> Action? {
+    guard id.slot < slots.count, slots[Int(id.slot)].generation == id.generation else { return nil }
+    return remove(at: slots[Int(id.slot)].heapIndex)
   }
 
   /// The action of the earliest timer that is due at `now`, removed; nil when none is.
@@ -70,7 +84,9 @@ struct TimerQueue<Action> {
   }
 
   private func isEarlier(_ left: Int, _ right: Int) -> Bool {
-    slots[Int(heap[left])].deadline < slots[Int(heap[right])].deadline
+    let left = Int(heap[left])
+    let right = Int(heap[right])
+    return (slots[left].deadline, slots[left].order) < (slots[right].deadline, slots[right].order)
   }
 
   private mutating func swap(_ left: Int, _ right: Int) {
@@ -90,13 +106,12 @@ struct TimerQueue<Action> {
   private mutating func siftDown(_ start: Int) {
     var index = start
     while true {
-      var earliest = index
-      for child in [2 * index + 1, 2 * index + 2] where child < heap.count {
-        if isEarlier(child, earliest) { earliest = child }
-      }
-      guard earliest != index else { return }
-      swap(index, earliest)
-      index = earliest
+      var child = 2 * index + 1
+      guard child < heap.count else { return }
+      if child + 1 < heap.count, isEarlier(child + 1, child) { child += 1 }
+      guard isEarlier(child, index) else { return }
+      swap(index, child)
+      index = child
     }
   }
 }

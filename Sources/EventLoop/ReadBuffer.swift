@@ -1,0 +1,40 @@
+// Memory that sockets are read into, one for many connections.
+
+/// A fixed block of bytes, shared by connections whose input is taken before the next one reads.
+@safe
+public final class ReadBuffer {
+  private let storage: UnsafeMutableRawPointer
+  /// Size of the block.
+  public let byteCount: Int
+
+  /// A block of zeroes.
+  public init(byteCount: Int) {
+    precondition(byteCount > 0, "a buffer has room")
+    self.byteCount = byteCount
+    unsafe storage = .allocate(byteCount: byteCount, alignment: 16)
+    unsafe storage.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+  }
+
+  deinit {
+    unsafe storage.deallocate()
+  }
+
+  /// Lets `body` write into the block.
+  ///
+  /// - Throws: what `body` throws.
+  public func fill<Result, E: Error>(
+    _ body: (inout MutableRawSpan) throws(E) -> Result
+  ) throws(E) -> Result {
+    var span = unsafe MutableRawSpan(_unsafeStart: storage, byteCount: byteCount)
+    return try body(&span)
+  }
+
+  /// The block as it was filled last; valid until it is filled again.
+  public var bytes: RawSpan {
+    @_lifetime(borrow self)
+    get {
+      let span = unsafe RawSpan(_unsafeStart: storage, byteCount: byteCount)
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+}
