@@ -49,7 +49,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   private let wakeUp: WakeUp
 
   // Guarded by their own lock: all that other threads touch.
-  private let remote = Mutex(Remote())
+  private let remote = Locked(Remote())
   private let thread = Atomic<UInt>(0)
 
   // Touched by the loop's thread only.
@@ -180,6 +180,13 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     assertOwned()
     // Released after the queue is free again: what the action holds may cancel timers when it dies.
     _ = timers.cancel(timer)
+  }
+
+  /// Suspends the calling task, which must run on this loop, until `duration` has passed.
+  public func sleep(for duration: Duration) async {
+    await withCheckedContinuation { continuation in
+      _ = schedule(at: now + duration) { continuation.resume() }
+    }
   }
 
   /// Calls `handler.flush()` once before the loop sleeps; the handler asks only once per turn.
