@@ -40,13 +40,7 @@ public struct CSVReader: Sendable {
   private var line = 1
   private var fieldCountExpected: Int?
 
-  // The record that is being read.
-  private var recordLine = 1
-  private var recordBytes = 0
-  private var contents: [UInt8] = []
-  private var ends: [Int] = []
-  private var hasQuote = false
-  private var hasNonAscii = false
+  private var record = CSVRecordBuilder()
 
   private enum State {
     /// Before the first byte, where a byte order mark may stand.
@@ -145,7 +139,7 @@ public struct CSVReader: Sendable {
   private mutating func startField() throws(CSVError) {
     let byte = input[position]
     if byte == Ascii.quote {
-      hasQuote = true
+      record.hasQuote = true
       state = .quoted
       try advance()
     } else {
@@ -206,7 +200,7 @@ public struct CSVReader: Sendable {
   private mutating func closeOrContinueQuoted() throws(CSVError) {
     switch input[position] {
     case Ascii.quote:
-      contents.append(Ascii.quote)
+      record.append([Ascii.quote], seen: 0)
       state = .quoted
       try advance()
     case options.delimiter: try endField()
@@ -233,27 +227,26 @@ public struct CSVReader: Sendable {
   /// Takes one byte that is no content but counts for the record.
   private mutating func advance() throws(CSVError) {
     position += 1
-    recordBytes += 1
+    record.byteCount += 1
     try checkLength()
   }
 
   private mutating func copy(until end: Int, seen: UInt8) throws(CSVError) {
-    contents.append(contentsOf: input[position..<end])
-    recordBytes += end - position
+    record.append(input[position..<end], seen: seen)
+    record.byteCount += end - position
     position = end
-    if seen >= 0x80 { hasNonAscii = true }
     try checkLength()
   }
 
   private mutating func checkLength() throws(CSVError) {
-    guard recordBytes > options.recordBytesMax else { return }
+    guard record.byteCount > options.recordBytesMax else { return }
     throw refuse(.recordTooLong(bytesMax: options.recordBytesMax))
   }
 
   /// Ends a field at its delimiter.
   private mutating func endField() throws(CSVError) {
-    ends.append(contents.count)
-    guard ends.count < options.fieldCountMax else {
+    record.endField()
+    guard record.fieldCount < options.fieldCountMax else {
       throw refuse(.tooManyFields(max: options.fieldCountMax))
     }
     state = .fieldStart
@@ -267,21 +260,13 @@ public struct CSVReader: Sendable {
     case (.recordTooLong, _), (.tooManyFields, _): state = .skipping(.unquoted)
     default: state = .skipping(.toLineFeed)
     }
-    return CSVError(line: recordLine, problem: problem)
+    return CSVError(line: record.line, problem: problem)
   }
 
   /// Ends the record; nil for a blank line.
   private mutating func endRecord() throws(CSVError) -> CSVRecord? {
-    let isBlank = ends.isEmpty && contents.isEmpty && !hasQuote
-    guard !isBlank else {
-      beginRecord()
-      return nil
-    }
-    ends.append(contents.count)
-    let record = CSVRecord(line: recordLine, bytes: contents, ends: ends)
-    let mustValidate = hasNonAscii
-    beginRecord()
-    if mustValidate { try validate(record) }
+    defer { beginRecord() }
+    guard let record = try record.finish() else { return nil }
     guard options.requiresEqualFieldCounts else { return record }
     let expected = fieldCountExpected ?? record.count
     fieldCountExpected = expected
@@ -294,29 +279,9 @@ public struct CSVReader: Sendable {
     return record
   }
 
-  /// Field by field, because two broken halves may look whole side by side.
-  private func validate(_ record: CSVRecord) throws(CSVError) {
-    for index in 0..<record.count {
-      if let offset = UTF8Check.firstError(in: record.bytes(at: index)) {
-        throw CSVError(
-          line: record.line,
-          problem: .invalidUTF8(field: index + 1, offset: offset)
-        )
-      }
-    }
-  }
-
   private mutating func beginRecord() {
     state = .fieldStart
-    recordLine = line
-    recordBytes = 0
-    let (capacity, fieldCount) = (contents.count, ends.count)
-    contents = []
-    contents.reserveCapacity(capacity + 16)
-    ends = []
-    ends.reserveCapacity(fieldCount)
-    hasQuote = false
-    hasNonAscii = false
+    record.begin(line: line)
   }
 
   /// The record that the end of the file ends.

@@ -57,7 +57,10 @@ struct CSVTests {
     ] as [(String, [[String]])]
   )
   func records(text: String, expected: [[String]]) {
-    let records = readCSV([Array(text.utf8)[...]]).map { outcome in
+    let bytes = Array(text.utf8)
+    let whole = readCSV([bytes[...]])
+    #expect(whole == readCSV(bytes.indices.map { bytes[$0...$0] }), "byte by byte")
+    let records = whole.map { outcome in
       if case .record(_, let fields) = outcome { return fields }
       return ["an error"]
     }

@@ -19,11 +19,11 @@ struct ChartTests {
     let chart = Chart(width: 30, height: 5, style: .ascii)
     #expect(
       chart.render(samples([0, 1, 2, 3, 4])) == """
-        4 +                        ***
-          |                 *******
+        4 +                       ****
+          |                 ******
         2 +          *******
-          |   *******
-        0 +***
+          |    ******
+        0 +****
           +---------------------------
            2014-02-14 14:30:00
 
