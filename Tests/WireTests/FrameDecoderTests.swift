@@ -10,7 +10,9 @@ struct Delivered: Equatable {
 
 /// Feeds `bytes` in pieces of `size` and collects what comes out.
 func decode(
-  _ bytes: [UInt8], pieces size: Int = .max, stopAfter: Int = .max
+  _ bytes: [UInt8],
+  pieces size: Int = .max,
+  stopAfter: Int = .max
 ) -> (frames: [Delivered], error: FrameError?, heldBytes: Int, isMidFrame: Bool) {
   var decoder = FrameDecoder()
   var frames: [Delivered] = []
@@ -112,7 +114,8 @@ struct FrameDecoderTests {
     #expect(partial.heldBytes <= 256)
     let more = decode(
       frame(length: 4_194_304, stream: 1, type: 3, body: Array(repeating: 1, count: 5_000)),
-      pieces: 100)
+      pieces: 100
+    )
     #expect(more.heldBytes >= 5_010)
     #expect(more.heldBytes <= 2 * 5_010)
   }
@@ -141,7 +144,8 @@ struct FrameDecoderTests {
     arguments: [
       hex("01"), hex("01 00 00 00  00 00 00 01  01  00"), Array("GET / HTTP/1.1\r\n".utf8),
       hex("16 03 01"), hex("ff ff ff ff  00 00 00 01  03  00"),
-    ])
+    ]
+  )
   func notFramed(_ bytes: [UInt8]) {
     for size in [Int.max, 1, 3] {
       let result = decode(bytes, pieces: size)
@@ -193,7 +197,9 @@ struct FrameDecoderTests {
       let body = (0..<Int.random(in: 0...300, using: &random)).map { _ in UInt8(1) }
       bytes += frame(
         stream: UInt32.random(in: 0...UInt32.max, using: &random),
-        type: UInt8.random(in: 0...5, using: &random), body: body)
+        type: UInt8.random(in: 0...5, using: &random),
+        body: body
+      )
     }
     let whole = decode(bytes)
     var decoder = FrameDecoder()

@@ -11,7 +11,8 @@ extension ByteQueue {
 
 /// Lends the bytes of an array as a span.
 func withSpan<Result, E: Error>(
-  _ bytes: [UInt8], _ body: (RawSpan) throws(E) -> Result
+  _ bytes: [UInt8],
+  _ body: (RawSpan) throws(E) -> Result
 ) throws(E) -> Result {
   let queue = ByteQueue(bytes)
   return try body(queue.pending)
@@ -34,7 +35,11 @@ func hex(_ text: String) -> [UInt8] {
 
 /// A frame, written out.
 func frame(
-  length: UInt32? = nil, stream: UInt32, type: UInt8, flags: UInt8 = 0, body: [UInt8] = []
+  length: UInt32? = nil,
+  stream: UInt32,
+  type: UInt8,
+  flags: UInt8 = 0,
+  body: [UInt8] = []
 ) -> [UInt8] {
   let length = length ?? UInt32(body.count)
   let big: (UInt32) -> [UInt8] = { number in
