@@ -991,7 +991,7 @@ const ProtobufCMessageDescriptor sluice__v1__batch__descriptor =
   (ProtobufCMessageInit) sluice__v1__batch__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__ping__field_descriptors[1] =
+static const ProtobufCFieldDescriptor sluice__v1__ping__field_descriptors[2] =
 {
   {
     "nonce",
@@ -1005,14 +1005,27 @@ static const ProtobufCFieldDescriptor sluice__v1__ping__field_descriptors[1] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "wanted_bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Ping, wanted_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__ping__field_indices_by_name[] = {
   0,   /* field[0] = nonce */
+  1,   /* field[1] = wanted_bytes */
 };
 static const ProtobufCIntRange sluice__v1__ping__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor sluice__v1__ping__descriptor =
 {
@@ -1022,7 +1035,7 @@ const ProtobufCMessageDescriptor sluice__v1__ping__descriptor =
   "Sluice__V1__Ping",
   "sluice.v1",
   sizeof(Sluice__V1__Ping),
-  1,
+  2,
   sluice__v1__ping__field_descriptors,
   sluice__v1__ping__field_indices_by_name,
   1,  sluice__v1__ping__number_ranges,

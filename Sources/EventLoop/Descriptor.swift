@@ -3,7 +3,7 @@ internal import Glibc
 // Owns one file descriptor and closes it exactly once.
 
 /// A file descriptor that closes itself.
-public struct Descriptor: ~Copyable {
+public struct Descriptor: ~Copyable, Sendable {
   /// The number, valid as long as this value lives.
   public let number: CInt
 

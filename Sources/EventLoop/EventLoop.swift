@@ -182,13 +182,6 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     _ = timers.cancel(timer)
   }
 
-  /// Suspends the calling task, which must run on this loop, until `duration` has passed.
-  public func sleep(for duration: Duration) async {
-    await withCheckedContinuation { continuation in
-      _ = schedule(at: now + duration) { continuation.resume() }
-    }
-  }
-
   /// Calls `handler.flush()` once before the loop sleeps; the handler asks only once per turn.
   public func flushBeforeSleep(_ handler: any FlushHandler) {
     assertOwned()

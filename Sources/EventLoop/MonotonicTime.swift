@@ -45,6 +45,17 @@ public struct MonotonicTime: Comparable, Hashable, Sendable {
   }
 }
 
+/// The clock of the calendar, which can jump: for judging times that others say, never for deadlines.
+public enum WallClock {
+  /// Microseconds since 1970-01-01T00:00:00Z.
+  public static func nowUnixMicroseconds() -> Int64 {
+    var time = timespec()
+    let failed = unsafe clock_gettime(CLOCK_REALTIME, &time)
+    precondition(failed == 0, "CLOCK_REALTIME always exists")
+    return Int64(time.tv_sec) &* 1_000_000 &+ Int64(time.tv_nsec) / 1_000
+  }
+}
+
 extension Duration {
   /// Whole milliseconds, rounded toward zero, saturating.
   public var wholeMilliseconds: Int64 {

@@ -29,12 +29,13 @@ public final class ReadBuffer {
     return try body(&span)
   }
 
-  /// The block as it was filled last; valid until it is filled again.
-  public var bytes: RawSpan {
-    @_lifetime(borrow self)
-    get {
-      let span = unsafe RawSpan(_unsafeStart: storage, byteCount: byteCount)
-      return unsafe _overrideLifetime(span, borrowing: self)
-    }
+  /// Lends the first `count` bytes as they were filled last.
+  ///
+  /// - Throws: what `body` throws.
+  public func withBytes<Result, E: Error>(
+    _ count: Int, _ body: (RawSpan) throws(E) -> Result
+  ) throws(E) -> Result {
+    precondition((0...byteCount).contains(count), "only what the block holds")
+    return try body(unsafe RawSpan(_unsafeStart: storage, byteCount: count))
   }
 }

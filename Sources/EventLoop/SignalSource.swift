@@ -24,7 +24,7 @@ public enum Signal: CaseIterable, Sendable {
 /// Signals as events of a loop.
 ///
 /// Make it before any thread is started: threads inherit the mask.
-public struct SignalSource: ~Copyable {
+public struct SignalSource: ~Copyable, Sendable {
   private let descriptor: Descriptor
 
   /// Blocks the signals for this thread and all that it starts, and gathers them here.

@@ -224,10 +224,15 @@ struct  Sluice__V1__Ping
 {
   ProtobufCMessage base;
   uint64_t nonce;
+  /*
+   * The next batch has so many bytes of columns and the grant is smaller: an Ack that grants it comes when
+   * the gateway has room. At most max_batch_bytes; 0 asks for nothing.
+   */
+  uint32_t wanted_bytes;
 };
 #define SLUICE__V1__PING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__ping__descriptor) \
-    , 0 }
+    , 0, 0 }
 
 
 struct  Sluice__V1__Pong

@@ -38,7 +38,7 @@ public struct ValueSection<Value: BitwiseCopyable>: ~Escapable {
   public let attributes: Span<UInt32>
   /// Microseconds since 1970.
   public let observedAtUnixMicroseconds: Span<Int64>
-  /// The values. Flags are 0 or not 0; of texts, where each ends in the bytes beside it.
+  /// The values: flags are 0 or not 0; of texts, where each ends in the bytes beside it.
   public let values: Span<Value>
 
   /// A section of columns of any lengths: see `isWellFormed`.
@@ -109,13 +109,13 @@ public struct TextSection: ~Escapable {
     return Int(last) == text.count
   }
 
-  /// The bytes of text `index`. The section must be well formed.
+  /// Where text `index` lies in `text`; the section must be well formed.
   public func bytes(_ index: Int) -> Range<Int> {
     Int(index == 0 ? 0 : ends.values[index - 1])..<Int(ends.values[index])
   }
 }
 
-/// One batch. Its values are numbered through the sections in the order of the fields.
+/// One batch, whose values are numbered through the sections in the order of the fields.
 public struct BatchColumns: ~Escapable {
   /// Doubles.
   public var numbers: ValueSection<Double>
@@ -143,7 +143,7 @@ public struct BatchColumns: ~Escapable {
     numbers.count + integers.count + flags.count + labels.count + documents.count
   }
 
-  /// Every section is well formed. Everything below expects it of the caller.
+  /// Every section is well formed, which everything below expects of the caller.
   public var isWellFormed: Bool {
     numbers.isWellFormed && integers.isWellFormed && flags.isWellFormed && labels.isWellFormed
       && documents.isWellFormed

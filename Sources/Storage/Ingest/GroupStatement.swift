@@ -2,7 +2,7 @@
 
 /// The batches of one transaction.
 ///
-/// Add batches in the order they came in; those of one producer must continue each other. Then run
+/// Add batches in the order they came in; those of one producer continue each other. Then run
 /// `durableText` with the rows of a direct `CopyEncoder`, or `stagedText` with those of a staged one.
 /// When the transaction fails with `lostState`, take the losers out, build the group anew and retry.
 public struct GroupStatement: Sendable {
@@ -88,7 +88,7 @@ public struct GroupStatement: Sendable {
   ///   - range: the batch's own, with its checksum.
   ///   - skipping: values at its start that were written before.
   ///   - rejects: values that are not written.
-  /// - Returns: false, and nothing is added, when the producer is in the group with another epoch:
+  /// - Returns: false, and nothing is added, when the producer is in the group with another epoch or place:
   ///   the batch belongs into the next group.
   public mutating func add(
     tenant: Int32,
@@ -103,8 +103,8 @@ public struct GroupStatement: Sendable {
     let key = Key(tenant: tenant, producer: producer)
     let place: Int
     if let known = places[key] {
-      guard members[known].epoch == epoch else { return false }
-      precondition(members[known].last + 1 == first, "batches of a producer continue each other")
+      // Two sessions of one epoch can bring batches that do not continue each other: the guard decides.
+      guard members[known].epoch == epoch, members[known].last + 1 == first else { return false }
       members[known].last = range.last
       place = known
     } else {
@@ -133,8 +133,9 @@ public struct GroupStatement: Sendable {
     return true
   }
 
-  /// The durable transaction: one simple query that asks for the COPY's data in its midst. Its last
-  /// answer is the flushed LSN, the token of everything in the group.
+  /// The durable transaction: one simple query that asks for the COPY's data in its midst.
+  ///
+  /// Its last answer is the flushed LSN, the token of everything in the group.
   public var durableText: String {
     var sql = SQLWriter(capacity: 512 + members.count * 128 + hot.count * 64)
     sql.fixed("BEGIN;COPY sluice.entity_values(")
@@ -233,23 +234,26 @@ public struct GroupStatement: Sendable {
 
   private func writeHot(_ sql: inout SQLWriter) {
     let entries = hot.entries
-    guard !entries.isEmpty else { return }
-    sql.fixed(",")
-    sql.array(entries.count) { $0.integer(Int64(entries[$1].key.tenant)) }
-    sql.fixed(",")
-    sql.array(entries.count) { $0.integer(entries[$1].key.entity) }
-    sql.fixed(",")
-    sql.array(entries.count) { $0.unsigned(UInt64(entries[$1].key.attribute)) }
-    sql.fixed(",")
-    sql.array(entries.count) { $0.integer(entries[$1].observed) }
-    sql.fixed(",")
-    sql.array(entries.count) { sql, index in
-      switch entries[index].content {
-      case .number(let value): sql.number(value)
-      case .integer(let value): sql.integer(value)
-      case .flag(let value): sql.fixed(value ? "true" : "false")
-      case .label(let range): sql.hexJSONString(hot.texts[range])
-      case .document(let range): sql.hexText(hot.texts[range])
+    if entries.isEmpty {
+      sql.fixed(",NULL,NULL,NULL,NULL,NULL")
+    } else {
+      sql.fixed(",")
+      sql.array(entries.count) { $0.integer(Int64(entries[$1].key.tenant)) }
+      sql.fixed(",")
+      sql.array(entries.count) { $0.integer(entries[$1].key.entity) }
+      sql.fixed(",")
+      sql.array(entries.count) { $0.unsigned(UInt64(entries[$1].key.attribute)) }
+      sql.fixed(",")
+      sql.array(entries.count) { $0.integer(entries[$1].observed) }
+      sql.fixed(",")
+      sql.array(entries.count) { sql, index in
+        switch entries[index].content {
+        case .number(let value): sql.number(value)
+        case .integer(let value): sql.integer(value)
+        case .flag(let value): sql.fixed(value ? "true" : "false")
+        case .label(let range): sql.hexJSONString(hot.texts[range])
+        case .document(let range): sql.hexText(hot.texts[range])
+        }
       }
     }
     sql.fixed(",")

@@ -81,6 +81,28 @@ public struct HotValues: Sendable {
     }
   }
 
+  /// Adds what another collection holds, as if its values came later.
+  public mutating func merge(_ other: HotValues) {
+    let shift = texts.count
+    texts += other.texts
+    for entry in other.entries {
+      var entry = entry
+      switch entry.content {
+      case .label(let range):
+        entry.content = .label(range.lowerBound + shift..<range.upperBound + shift)
+      case .document(let range):
+        entry.content = .document(range.lowerBound + shift..<range.upperBound + shift)
+      case .number, .integer, .flag: break
+      }
+      if let place = places[entry.key] {
+        if entry.observed >= entries[place].observed { entries[place] = entry }
+      } else {
+        places[entry.key] = entries.count
+        entries.append(entry)
+      }
+    }
+  }
+
   private mutating func add<Value>(
     _ section: borrowing ValueSection<Value>,
     _ tenant: Int32,

@@ -1,0 +1,304 @@
+internal import EventLoop
+internal import Wire
+
+// Keeps one write session going: connects, opens, sends what is granted, takes acks, connects again.
+
+/// How often and how patiently a producer looks after its link.
+enum ProducerTiming {
+  /// First pause before connecting again; doubles up to the longest.
+  static let backoffMin = Duration.milliseconds(50)
+  static let backoffMax = Duration.seconds(2)
+  /// Something unconfirmed and silence for so long: ask whether the link is alive.
+  static let silenceMax = Duration.seconds(5)
+  /// No answer to that for so long: the link is down.
+  static let pongMax = Duration.seconds(5)
+  static let connectMax = Duration.seconds(5)
+  static let openMax = Duration.seconds(30)
+}
+
+/// The session of one producer, confined to the client's loop.
+final class ProducerSession: ClientStreamHandler {
+  private(set) var window: ProducerWindow
+  private(set) var counts = Counts()
+  private(set) var maxBatchBytes = 0
+  private(set) var maxBatchValues = 0
+  private(set) var epoch: UInt64 = 0
+  private(set) var lastToken: [UInt8] = []
+  private(set) var failure: ClientError?
+  /// Times the session was opened again after it had been open.
+  private(set) var reopenings = 0
+  var rejects: [Reject] = []
+
+  private let loop: EventLoop
+  private let addresses: [SocketAddress]
+  private let options: ProducerOptions
+  private var state = State.idle
+  private var countsBefore = Counts()
+  private var addressIndex = 0
+  private var lastHeard: MonotonicTime
+  private var pingSent: MonotonicTime?
+  private var pingNonce: UInt64 = 0
+  private var wantedAsked = 0
+  private var isEnding = false
+  private var waiters: [Waiter] = []
+
+  private enum State {
+    case idle
+    case opening(GatewayConnection, stream: ClientStreamID)
+    case open(GatewayConnection, stream: ClientStreamID)
+    case closed
+  }
+
+  /// What a caller waits for.
+  enum Goal {
+    case opened
+    case room(bytes: Int)
+    case staged(UInt64)
+    case durable(UInt64)
+    /// The stream of the present session is over.
+    case ended
+  }
+
+  private struct Waiter {
+    let goal: Goal
+    let continuation: CheckedContinuation<ClientError?, Never>
+  }
+
+  init(loop: EventLoop, addresses: [SocketAddress], options: ProducerOptions) {
+    self.loop = loop
+    self.addresses = addresses
+    self.options = options
+    window = ProducerWindow(bytesMax: options.windowBytesMax)
+    lastHeard = loop.now
+  }
+
+  // MARK: For the producer
+
+  var isClosed: Bool {
+    if case .closed = state { true } else { false }
+  }
+
+  /// Adds a batch and sends it as soon as it may be sent. There must be room.
+  func append(columns: [UInt8], count: UInt32) -> ClosedRange<UInt64> {
+    let checksum = crc32c(columns.rawSpan)
+    let batch = window.append(columns: columns, count: count, checksum: checksum)
+    pump()
+    return batch.first...batch.last
+  }
+
+  /// Waits in the one place where callers of this session wait.
+  func wait(for goal: Goal) async throws(ClientError) {
+    if let failure { throw failure }
+    guard !isMet(goal) else { return }
+    let failure = await withCheckedContinuation { continuation in
+      waiters.append(Waiter(goal: goal, continuation: continuation))
+    }
+    if let failure { throw failure }
+  }
+
+  /// Connects and opens until the producer is closed or fails for good; the producer's one task.
+  func run() async {
+    var backoff = ProducerTiming.backoffMin
+    var isFirst = true
+    while !isClosed, failure == nil {
+      do throws(ClientError) {
+        try await openOnce()
+        if !isFirst { reopenings += 1 }
+        isFirst = false
+        backoff = ProducerTiming.backoffMin
+        try await wait(for: .ended)
+      } catch {
+        guard error.isRetryable else { return fail(error) }
+        if isFirst, loop.now > options.firstConnectDeadline { return fail(error) }
+      }
+      guard !isClosed, !isEnding || !window.isEmpty else { return finish(.closed) }
+      addressIndex = (addressIndex + 1) % addresses.count
+      await loop.sleep(for: backoff)
+      backoff = min(backoff * 2, ProducerTiming.backoffMax)
+    }
+  }
+
+  /// Ends the stream once everything is durable; call after waiting for that.
+  func end() {
+    isEnding = true
+    if case .open(let connection, let stream) = state { connection.endStream(stream) }
+  }
+
+  /// Ends at once; what is not durable stays unconfirmed.
+  func close() {
+    finish(.closed)
+  }
+
+  // MARK: Stream
+
+  func received(_ body: RawSpan) {
+    lastHeard = loop.now
+    pingSent = nil
+    let response: WriteResponse
+    do throws(MessageError) {
+      response = try WriteResponse(decoding: body, arena: connectionArena)
+    } catch {
+      return fail(.protocolViolation("a write response cannot be read: \(error)"))
+    }
+    switch response {
+    case .opened(let opened): receive(opened)
+    case .ack(let ack): receive(ack)
+    case .pong: break
+    case .drain: break  // The stream ends by itself when everything is acknowledged.
+    }
+  }
+
+  func ended(_ status: Status?) {
+    let connection = dropConnection()
+    connection?.close()
+    guard let status, status.code != .ok else { return wake() }
+    let error = ClientError.status(status)
+    if error.isRetryable { wake() } else { fail(error) }
+  }
+
+  private func receive(_ opened: Opened) {
+    guard case .opening(let connection, let stream) = state else { return }
+    state = .open(connection, stream: stream)
+    epoch = opened.epoch
+    maxBatchBytes = Int(opened.maxBatchBytes)
+    maxBatchValues = Int(opened.maxBatchValues)
+    wantedAsked = 0
+    window.opened(
+      durable: opened.durableSeq, staged: opened.stagedSeq, grantedBytes: opened.grantedBytes,
+      grantedSequence: opened.grantedSeq)
+    pump()
+    wake()
+    scheduleLinkCheck()
+  }
+
+  private func receive(_ ack: Ack) {
+    rejects.append(contentsOf: ack.rejects)
+    if !ack.token.isEmpty { lastToken = ack.token }
+    counts = Counts(
+      received: countsBefore.received + ack.counts.received,
+      written: countsBefore.written + ack.counts.written,
+      duplicate: countsBefore.duplicate + ack.counts.duplicate,
+      rejected: countsBefore.rejected + ack.counts.rejected)
+    let granted = window.wantedBytes
+    _ = window.acknowledged(
+      durable: ack.durableSeq, staged: ack.stagedSeq, grantedBytes: ack.grantedBytes,
+      grantedSequence: ack.grantedSeq)
+    if granted != nil, window.wantedBytes != granted { wantedAsked = 0 }
+    pump()
+    wake()
+  }
+
+  // MARK: Private
+
+  private var connectionArena: MessageArena {
+    switch state {
+    case .opening(let connection, _), .open(let connection, _): connection.arena
+    case .idle, .closed: MessageArena()
+    }
+  }
+
+  private func openOnce() async throws(ClientError) {
+    countsBefore = counts
+    let connection = try await GatewayConnection.connect(
+      to: addresses[addressIndex], loop: loop, within: ProducerTiming.connectMax)
+    guard !isClosed else {
+      connection.close()
+      throw .closed
+    }
+    let stream = connection.openStream("sluice.v1.IngestService", "Write", self)
+    state = .opening(connection, stream: stream)
+    let open = Open(
+      protocolVersion: 1, producerID: options.producerID, token: options.token,
+      durability: options.durability, sessionID: RandomID.bytes(),
+      lowestHeldSeq: window.lowestHeld, clientName: options.clientName)
+    connection.send(stream, WriteRequest.open(open))
+    let timer = loop.schedule(at: loop.now + ProducerTiming.openMax) { [weak self] in
+      guard let self, case .opening = self.state else { return }
+      self.ended(nil)
+    }
+    defer { loop.cancel(timer) }
+    try await wait(for: .opened)
+  }
+
+  /// Sends what the grant allows, and asks for more when the next batch does not fit.
+  private func pump() {
+    guard case .open(let connection, let stream) = state else { return }
+    while let batch = window.takeNext() {
+      connection.send(stream, batch)
+    }
+    guard let wanted = window.wantedBytes, wanted != wantedAsked else { return }
+    wantedAsked = wanted
+    ping(connection, stream, wanted: wanted)
+  }
+
+  private func ping(_ connection: GatewayConnection, _ stream: ClientStreamID, wanted: Int) {
+    pingNonce += 1
+    connection.send(
+      stream, WriteRequest.ping(Ping(nonce: pingNonce, wantedBytes: UInt32(clamping: wanted))))
+  }
+
+  /// Tells a slow gateway from a dead link: whoever is alive answers a Ping, however slow its database is.
+  private func scheduleLinkCheck() {
+    _ = loop.schedule(at: loop.now + .seconds(1)) { [weak self] in self?.checkLink() }
+  }
+
+  private func checkLink() {
+    guard case .open(let connection, let stream) = state else { return }
+    defer { scheduleLinkCheck() }
+    if let pingSent {
+      guard loop.now - pingSent > ProducerTiming.pongMax else { return }
+      return ended(nil)
+    }
+    guard loop.now - lastHeard > ProducerTiming.silenceMax else { return }
+    pingSent = loop.now
+    ping(connection, stream, wanted: 0)
+  }
+
+  private func isMet(_ goal: Goal) -> Bool {
+    switch goal {
+    case .opened: if case .opening = state { false } else { true }
+    case .room(let bytes): epoch > 0 && window.hasRoom(for: bytes)
+    case .staged(let sequence): window.position.staged >= sequence
+    case .durable(let sequence): window.position.durable >= sequence
+    case .ended:
+      switch state {
+      case .idle, .closed: true
+      case .opening, .open: false
+      }
+    }
+  }
+
+  /// Resumes whoever has what it waits for; each waiter is removed before it is resumed.
+  private func wake() {
+    let met = waiters.filter { isMet($0.goal) }
+    guard !met.isEmpty else { return }
+    waiters.removeAll { isMet($0.goal) }
+    for waiter in met { waiter.continuation.resume(returning: nil) }
+  }
+
+  private func fail(_ error: ClientError) {
+    guard failure == nil else { return }
+    failure = error
+    finish(error)
+  }
+
+  private func finish(_ error: ClientError) {
+    dropConnection()?.close()
+    state = .closed
+    if failure == nil { failure = error }
+    let all = waiters
+    waiters.removeAll()
+    for waiter in all {
+      waiter.continuation.resume(returning: isMet(waiter.goal) ? nil : error)
+    }
+  }
+
+  @discardableResult
+  private func dropConnection() -> GatewayConnection? {
+    defer { if !isClosed { state = .idle } }
+    switch state {
+    case .opening(let connection, _), .open(let connection, _): return connection
+    case .idle, .closed: return nil
+    }
+  }
+}

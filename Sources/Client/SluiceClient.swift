@@ -1,0 +1,238 @@
+public import EventLoop
+public import Wire
+
+// A client of one or more gateways: reads, catalog and producers over connections of their own.
+
+/// A client with a loop and a thread of its own.
+///
+/// Reads share one connection, which is made when it is needed and again when it was lost; every producer
+/// has its own, so that bulk never delays a read. Calls may come from any task; one that makes many of
+/// them in a row does so inside `run`, where a call costs no change of threads.
+public actor SluiceClient {
+  private let loop: EventLoop
+  private let thread: LoopThread
+  private let addresses: [SocketAddress]
+  private var connection: GatewayConnection?
+  private var connectionTurn: CheckedTurn?
+  private var addressIndex = 0
+  private var isClosed = false
+  private var producers: [Producer] = []
+
+  /// The client's loop.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor {
+    unsafe loop.asUnownedSerialExecutor()
+  }
+
+  /// Starts the client's thread; connects when the first call is made.
+  ///
+  /// - Parameter addresses: gateways, tried in turn; at least one.
+  /// - Throws: `SystemError` when the system gives no thread or descriptor.
+  public init(_ addresses: [SocketAddress]) throws(SystemError) {
+    precondition(!addresses.isEmpty, "a client needs a gateway")
+    self.addresses = addresses
+    let loop = try EventLoop()
+    self.loop = loop
+    thread = try LoopThread(running: loop, name: "sluice-client")
+  }
+
+  /// Closes every connection, then ends the thread.
+  ///
+  /// Calls under way end with `ClientError.disconnected`; what producers have not confirmed stays
+  /// unconfirmed. The client cannot be used again.
+  public func close() async {
+    guard !isClosed else { return }
+    isClosed = true
+    for producer in producers { await producer.close() }
+    producers.removeAll()
+    connection?.close()
+    connection = nil
+    loop.stop()
+  }
+
+  /// Runs `body` in a task that stays on the client's loop.
+  public nonisolated func run<Result: Sendable>(
+    _ body: @escaping @Sendable () async -> Result
+  ) async -> Result {
+    await withTaskExecutorPreference(loop) { await body() }
+  }
+
+  // MARK: Producers
+
+  /// Opens a producer: a write session of its own, kept open over reconnects.
+  public func producer(_ options: ProducerOptions) -> Producer {
+    let producer = Producer(loop: loop, addresses: addresses, options: options)
+    producers.append(producer)
+    loop.spawn { await producer.run() }
+    return producer
+  }
+
+  // MARK: Calls
+
+  /// Makes any unary call, with a connection that is there or is made now.
+  ///
+  /// - Parameters:
+  ///   - service: full name, "sluice.v1.CatalogService".
+  ///   - method: bare name, "ResolveEntities".
+  ///   - request: the message.
+  ///   - limit: how long to wait for the answer; the gateway is told.
+  /// - Returns: the answer.
+  /// - Throws: `ClientError`.
+  public func call<Request: WireMessage, Response: WireMessage>(
+    _ service: String, _ method: String, _ request: Request, within limit: Duration = .seconds(30)
+  ) async throws(ClientError) -> Response {
+    let connection = try await connected(within: limit)
+    return try await connection.call(service, method, request, within: limit)
+  }
+
+  /// Ids of entities by external key, in the order of the keys; unknown ones are created.
+  ///
+  /// - Throws: `ClientError`.
+  public func resolveEntities(
+    _ keys: [String], existingOnly: Bool = false
+  ) async throws(ClientError) -> [Int64] {
+    var ids: [Int64] = []
+    var rest = keys[...]
+    while !rest.isEmpty {
+      let page = Array(rest.prefix(10_000))
+      rest = rest.dropFirst(page.count)
+      let response: ResolveEntitiesResponse = try await call(
+        "sluice.v1.CatalogService", "ResolveEntities",
+        ResolveEntitiesRequest(externalKeys: page, existingOnly: existingOnly))
+      guard response.entityIDs.count == page.count else {
+        throw .protocolViolation("ResolveEntities answered with another number of ids")
+      }
+      ids += response.entityIDs
+    }
+    return ids
+  }
+
+  /// Attributes by name, in the order of the specs; unknown ones with a type are created.
+  ///
+  /// - Throws: `ClientError`; ATTRIBUTE_TYPE_MISMATCH when one exists with another type.
+  public func resolveAttributes(
+    _ specs: [AttributeSpec]
+  ) async throws(ClientError) -> [Attribute] {
+    var attributes: [Attribute] = []
+    var rest = specs[...]
+    while !rest.isEmpty {
+      let page = Array(rest.prefix(1_000))
+      rest = rest.dropFirst(page.count)
+      let response: ResolveAttributesResponse = try await call(
+        "sluice.v1.CatalogService", "ResolveAttributes", ResolveAttributesRequest(attributes: page))
+      guard response.attributes.count == page.count else {
+        throw .protocolViolation("ResolveAttributes answered with another number of attributes")
+      }
+      attributes += response.attributes
+    }
+    return attributes
+  }
+
+  /// One page of the catalog's attributes.
+  ///
+  /// - Throws: `ClientError`.
+  public func listAttributes(
+    _ request: ListAttributesRequest
+  ) async throws(ClientError) -> ListAttributesResponse {
+    try await call("sluice.v1.CatalogService", "ListAttributes", request)
+  }
+
+  /// Changes whether an attribute is hot, and its unit.
+  ///
+  /// - Throws: `ClientError`; NOT_FOUND when there is no such attribute.
+  public func updateAttribute(
+    _ request: UpdateAttributeRequest
+  ) async throws(ClientError) -> Attribute {
+    try await call("sluice.v1.CatalogService", "UpdateAttribute", request)
+  }
+
+  /// The newest values of one entity.
+  ///
+  /// - Throws: `ClientError`; ENTITY_NOT_FOUND when there is none.
+  public func getEntity(_ request: GetEntityRequest) async throws(ClientError) -> GetEntityResponse {
+    try await call("sluice.v1.EntityService", "GetEntity", request)
+  }
+
+  /// One page of entities by external key.
+  ///
+  /// - Throws: `ClientError`.
+  public func listEntities(
+    _ request: ListEntitiesRequest
+  ) async throws(ClientError) -> ListEntitiesResponse {
+    try await call("sluice.v1.EntityService", "ListEntities", request)
+  }
+
+  /// One page of stored values.
+  ///
+  /// - Throws: `ClientError`.
+  public func queryHistory(
+    _ request: QueryHistoryRequest
+  ) async throws(ClientError) -> QueryHistoryResponse {
+    try await call("sluice.v1.HistoryService", "QueryHistory", request)
+  }
+
+  /// Stored values in time buckets.
+  ///
+  /// - Throws: `ClientError`.
+  public func aggregateHistory(
+    _ request: AggregateHistoryRequest
+  ) async throws(ClientError) -> AggregateHistoryResponse {
+    try await call("sluice.v1.HistoryService", "AggregateHistory", request)
+  }
+
+  /// What the gateway is and has counted.
+  ///
+  /// - Throws: `ClientError`.
+  public func status() async throws(ClientError) -> GetStatusResponse {
+    try await call("sluice.v1.AdminService", "GetStatus", GetStatusRequest())
+  }
+
+  // MARK: Private
+
+  /// The connection for reads; callers that come while it is being made wait for the same attempt.
+  private func connected(within limit: Duration) async throws(ClientError) -> GatewayConnection {
+    guard !isClosed else { throw .closed }
+    if let connection, !connection.isClosed { return connection }
+    if let connectionTurn {
+      await connectionTurn.wait()
+      if let connection, !connection.isClosed { return connection }
+      throw .disconnected
+    }
+    let turn = CheckedTurn()
+    connectionTurn = turn
+    defer {
+      connectionTurn = nil
+      turn.end()
+    }
+    var reasons: [String] = []
+    for _ in addresses {
+      do throws(ClientError) {
+        let made = try await GatewayConnection.connect(
+          to: addresses[addressIndex], loop: loop, within: min(limit, .seconds(5)))
+        connection = made
+        return made
+      } catch {
+        if case .cannotConnect(let why) = error { reasons.append(why) }
+        addressIndex = (addressIndex + 1) % addresses.count
+      }
+    }
+    throw .cannotConnect(reasons.joined(separator: "; "))
+  }
+}
+
+/// Something one caller does while others wait for its end.
+private final class CheckedTurn {
+  private var isOver = false
+  private var waiters: [CheckedContinuation<Void, Never>] = []
+
+  func wait() async {
+    guard !isOver else { return }
+    await withCheckedContinuation { waiters.append($0) }
+  }
+
+  func end() {
+    isOver = true
+    let all = waiters
+    waiters.removeAll()
+    for waiter in all { waiter.resume() }
+  }
+}

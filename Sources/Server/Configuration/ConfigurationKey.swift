@@ -1,0 +1,68 @@
+// Every setting of the gateway, by the one name it has as flag, in the environment and in the file.
+
+/// One setting: `--primary-dsn`, `SLUICE_PRIMARY_DSN` and `primary-dsn = …` are the same key.
+public enum ConfigurationKey: String, CaseIterable, Sendable {
+  case listen
+  case insecureListen = "insecure-listen"
+  case primaryDSN = "primary-dsn"
+  case replicaDSNs = "replica-dsns"
+  case warehouseDSN = "warehouse-dsn"
+  case redis
+  case workers
+  case writersPerWorker = "writers-per-worker"
+  case readConnectionsPerWorker = "read-connections-per-worker"
+  case connectionsMax = "connections-max"
+  case ingestMemory = "ingest-memory"
+  case drainGrace = "drain-grace"
+  case futureLimit = "future-limit"
+  case partitionWidth = "partition-width"
+  case partitionsAhead = "partitions-ahead"
+  case retention
+  case logLevel = "log-level"
+
+  /// Its name in the environment.
+  public var environmentName: String {
+    "SLUICE_" + rawValue.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
+  }
+
+  /// What holds when nobody says anything; nil when it must be said or is off.
+  public var defaultText: String? {
+    switch self {
+    case .listen: "127.0.0.1:7171"
+    case .insecureListen: "false"
+    case .primaryDSN, .replicaDSNs, .warehouseDSN, .redis, .retention, .workers: nil
+    case .writersPerWorker: "1"
+    case .readConnectionsPerWorker: "8"
+    case .connectionsMax: "20000"
+    case .ingestMemory: "512MiB"
+    case .drainGrace: "10s"
+    case .futureLimit: "1h"
+    case .partitionWidth: "day"
+    case .partitionsAhead: "3"
+    case .logLevel: "info"
+    }
+  }
+
+  /// One sentence for `--help` and for the commented file.
+  public var help: String {
+    switch self {
+    case .listen: "Address and port to listen on; port 0 lets the system choose."
+    case .insecureListen: "Listen on other addresses than loopback, without transport security."
+    case .primaryDSN: "Connection string of the PostgreSQL primary, postgresql://… or key=value."
+    case .replicaDSNs: "Connection strings of streaming replicas, separated by commas."
+    case .warehouseDSN: "Connection string of the warehouse."
+    case .redis: "Address of the Redis server, host:port."
+    case .workers: "Event loops, each with its thread; default: one per processor."
+    case .writersPerWorker: "PostgreSQL connections for COPY on each worker, 1 to 16."
+    case .readConnectionsPerWorker: "PostgreSQL connections for reads on each worker, 1 to 100."
+    case .connectionsMax: "Client connections of the whole gateway, 1 to 1000000."
+    case .ingestMemory: "Memory for values on their way to PostgreSQL, 16MiB to 1TiB."
+    case .drainGrace: "How long a stop waits for accepted values to be written, 0s to 1h."
+    case .futureLimit: "How far in the future a value may be observed, 0s to 365d."
+    case .partitionWidth: "Time that one partition holds: hour, day, week or month."
+    case .partitionsAhead: "Partitions made before their time comes, 1 to 100."
+    case .retention: "Drop partitions older than this, such as 90d; default: keep everything."
+    case .logLevel: "trace, debug, info, notice, warning, error or critical."
+    }
+  }
+}

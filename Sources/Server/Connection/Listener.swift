@@ -1,0 +1,66 @@
+internal import EventLoop
+
+// Accepts client connections on one worker.
+
+/// A listening socket of a worker; the kernel spreads connections over the workers' sockets.
+final class Listener: ReadinessHandler {
+  private let context: WorkerContext
+  private var socket: Socket?
+  private var registration: Registration?
+  private var pause: TimerID?
+
+  /// Begins to accept.
+  ///
+  /// - Throws: `SystemError` when the loop cannot watch the socket.
+  init(_ socket: consuming Socket, _ context: WorkerContext) throws(SystemError) {
+    self.context = context
+    let number = socket.number
+    self.socket = consume socket
+    registration = try context.loop.add(descriptor: number, interest: .readable, handler: self)
+  }
+
+  func ready(_ readiness: Readiness) {
+    // Bounded per turn, so that a storm of connects does not hold up those that are open.
+    for _ in 0..<64 {
+      guard acceptOne() else { return }
+    }
+  }
+
+  /// Stops accepting; the port is free for others at once.
+  func close() {
+    if let registration { context.loop.remove(registration) }
+    if let pause { context.loop.cancel(pause) }
+    registration = nil
+    pause = nil
+    socket = nil
+  }
+
+  private func acceptOne() -> Bool {
+    do throws(SystemError) {
+      guard let accepted = try socket?.accept() ?? nil else { return false }
+      guard context.connections.count < context.connectionsMax else {
+        // Closed at once: the client sees the end of its stream and tries another gateway.
+        context.figures[.connectionsRefused] += 1
+        return true
+      }
+      try Connection.start(accepted, context)
+      context.figures[.connectionsAccepted] += 1
+      return true
+    } catch {
+      context.figures[.connectionsRefused] += 1
+      context.log.warning("cannot accept a connection: \(error)")
+      if error.isOutOfDescriptors { rest() }
+      return false
+    }
+  }
+
+  /// Out of descriptors the socket stays readable: look again later instead of spinning.
+  private func rest() {
+    guard let registration else { return }
+    context.loop.setInterest(registration, [])
+    pause = context.loop.schedule(at: context.loop.now + .milliseconds(100)) { [weak self] in
+      guard let self, let registration = self.registration else { return }
+      self.context.loop.setInterest(registration, .readable)
+    }
+  }
+}

@@ -1,0 +1,65 @@
+internal import EventLoop
+internal import Wire
+
+// Every rpc this gateway serves, by name and kind.
+
+/// An rpc.
+enum Method: Sendable, Equatable {
+  case write
+  case resolveEntities, resolveAttributes, listAttributes, updateAttribute
+  case getEntity, listEntities
+  case queryHistory, aggregateHistory
+  case getStatus
+  case healthCheck, healthList, healthWatch
+
+  /// Names as the protocol files have them.
+  static let table: MethodTable<Method> = {
+    var table = MethodTable<Method>()
+    table.add("sluice.v1.IngestService", "Write", .bidirectional, .write)
+    table.add("sluice.v1.CatalogService", "ResolveEntities", .unary, .resolveEntities)
+    table.add("sluice.v1.CatalogService", "ResolveAttributes", .unary, .resolveAttributes)
+    table.add("sluice.v1.CatalogService", "ListAttributes", .unary, .listAttributes)
+    table.add("sluice.v1.CatalogService", "UpdateAttribute", .unary, .updateAttribute)
+    table.add("sluice.v1.EntityService", "GetEntity", .unary, .getEntity)
+    table.add("sluice.v1.EntityService", "ListEntities", .unary, .listEntities)
+    table.add("sluice.v1.HistoryService", "QueryHistory", .unary, .queryHistory)
+    table.add("sluice.v1.HistoryService", "AggregateHistory", .unary, .aggregateHistory)
+    table.add("sluice.v1.AdminService", "GetStatus", .unary, .getStatus)
+    table.add("grpc.health.v1.Health", "Check", .unary, .healthCheck)
+    table.add("grpc.health.v1.Health", "List", .unary, .healthList)
+    table.add("grpc.health.v1.Health", "Watch", .serverStreaming, .healthWatch)
+    return table
+  }()
+
+  /// Services whose health can be asked for; the empty name is the whole gateway.
+  static let serviceNames = [
+    "", "sluice.v1.IngestService", "sluice.v1.CatalogService", "sluice.v1.EntityService",
+    "sluice.v1.HistoryService", "sluice.v1.AdminService",
+  ]
+}
+
+/// A unary call on its way to its handler.
+struct UnaryRequest: Sendable {
+  let method: Method
+  let payload: [UInt8]
+  let caller: Caller
+  let deadline: MonotonicTime
+}
+
+/// Refusals of the server that more than one place needs.
+extension Status {
+  static let deadlineExceeded = Status(
+    .deadlineExceeded, "the deadline of the call has passed", reason: "DEADLINE_EXCEEDED")
+
+  static let draining = Status(
+    .unavailable, "the gateway is about to stop; connect to another one or try again",
+    reason: "DRAINING", retryAfterMilliseconds: ServerLimits.retryMilliseconds)
+
+  /// One field of the request is wrong.
+  static func invalid(_ field: String, _ description: String, reason: String = "BAD_REQUEST") -> Status {
+    Status(
+      .invalidArgument, "\(field): \(description)", reason: reason,
+      metadata: [KeyValue("field", field)],
+      fieldViolations: [FieldViolation(field: field, description: description)])
+  }
+}

@@ -1,0 +1,191 @@
+internal import DequeModule
+internal import Storage
+internal import Wire
+
+// What an open write session knows: its producer's place, its grant, its next Ack.
+
+/// A batch that waits until its ids are known, or behind one that does; owns its bytes.
+struct DeferredBatch {
+  let firstSeq: UInt64
+  let count: UInt32
+  let checksum: UInt32
+  let columns: [UInt8]
+  /// Set when the batch was classified before it had to wait.
+  let verdict: BatchVerdict?
+
+  init(_ batch: BatchView, verdict: BatchVerdict?) {
+    firstSeq = batch.firstSeq
+    count = batch.count
+    checksum = batch.crc32c
+    columns = batch.columns.copied()
+    self.verdict = verdict
+  }
+
+  /// Lends the batch as it was received.
+  func withView(_ body: (BatchView) -> Void) {
+    body(
+      BatchView(
+        firstSeq: firstSeq, count: count, crc32c: checksum, columns: unsafe columns.span.bytes))
+  }
+}
+
+/// The state of one open session.
+final class ProducerSession {
+  let key: ProducerKey
+  let lane: any Lane
+  var head: ProducerHead
+  var window: GrantWindow
+  var counts = Counts()
+  var deferred = Deque<DeferredBatch>()
+  var unknown: (entities: [Int64], attributes: [UInt32]) = ([], [])
+  var batchesInFlight = 0
+  var isAckPending = false
+
+  private let opened: OpenedProducer
+  private let isStaged: Bool
+  private var rejects: [Reject] = []
+  private var token: [UInt8] = []
+
+  init(
+    key: ProducerKey, opened: OpenedProducer, isStaged: Bool, lane: any Lane, window: GrantWindow
+  ) {
+    self.key = key
+    self.opened = opened
+    self.isStaged = isStaged
+    self.lane = lane
+    self.window = window
+    head = ProducerHead(durable: opened.durable, recent: opened.recent)
+  }
+
+  /// Whether every batch has its ending.
+  var isSettled: Bool { batchesInFlight == 0 && deferred.isEmpty }
+
+  /// Sequence numbers may run so far ahead of what is durable.
+  var grantedSequence: UInt64 { head.durable + ServerLimits.valuesAheadMax }
+
+  var openedMessage: Opened {
+    Opened(
+      epoch: opened.epoch, durableSeq: head.durable, stagedSeq: head.staged,
+      incarnation: opened.incarnation, maxBatchBytes: UInt32(ServerLimits.batchBytesMax),
+      grantedBytes: UInt64(window.grantedBytes), grantedSeq: grantedSequence,
+      lostFromSeq: opened.lost?.lowerBound ?? 0, lostToSeq: opened.lost?.upperBound ?? 0,
+      maxBatchValues: UInt32(ServerLimits.batchValuesMax))
+  }
+
+  /// Looks at a batch from outside and counts it against the grant; nil when it may come in.
+  func accepts(_ batch: BatchView, _ budget: inout IngestBudget) -> Status? {
+    let bytes = batch.columns.byteCount
+    guard bytes <= ServerLimits.batchBytesMax else {
+      return .badBatch("columns are longer than max_batch_bytes")
+    }
+    guard batch.count > 0, batch.count <= UInt32(ServerLimits.batchValuesMax) else {
+      return .badBatch("count is 0 or more than max_batch_values")
+    }
+    guard window.receive(bytes) else { return .grantOverrun }
+    let (last, overflow) = batch.firstSeq.addingReportingOverflow(UInt64(batch.count) - 1)
+    guard !overflow, last <= grantedSequence else { return .grantOverrun }
+    guard crc32c(batch.columns) == batch.crc32c else {
+      return .badBatch("crc32c is not the checksum of columns")
+    }
+    counts.received += UInt64(batch.count)
+    return nil
+  }
+
+  /// Counts a batch that is durable.
+  func durable(_ batch: LaneBatch, _ position: PostgresLSN, _ refused: [RejectedValue]) {
+    head.advanceDurable(to: batch.range.last)
+    let rejected = batch.rejects + refused
+    for reject in rejected {
+      rejects.append(
+        Reject(
+          seq: batch.range.first + UInt64(reject.index),
+          reason: Wire.RejectReason(rawValue: Int32(reject.reason.rawValue)) ?? .unspecified))
+    }
+    let handled = UInt64(batch.range.last - batch.range.first) + 1 - UInt64(batch.skipping)
+    counts.duplicate += UInt64(batch.skipping)
+    counts.rejected += UInt64(rejected.count)
+    counts.written += handled - UInt64(rejected.count)
+    if position.value > 0 { token = FreshnessToken.bytes(at: position) }
+  }
+
+  /// The next Ack; `isAckPending` stays set when there are more rejects than one Ack names.
+  func takeAck() -> Ack {
+    let named = Array(rejects.prefix(ServerLimits.rejectsPerAckMax))
+    rejects.removeFirst(named.count)
+    isAckPending = !rejects.isEmpty
+    return Ack(
+      stagedSeq: head.staged, durableSeq: head.durable, token: token,
+      grantedBytes: UInt64(window.grantedBytes), grantedSeq: grantedSequence, rejects: named,
+      counts: counts, incarnation: opened.incarnation)
+  }
+}
+
+extension Open {
+  /// What is wrong with it; nil when nothing is.
+  var violation: Status? {
+    guard protocolVersion == 1 else {
+      return Status(
+        .invalidArgument, "this gateway speaks protocol version 1",
+        reason: "UNSUPPORTED_PROTOCOL_VERSION", metadata: [KeyValue("supported", "1")])
+    }
+    guard producerID.count == 16 else { return .badOpen("open.producer_id", "is not 16 bytes") }
+    guard sessionID.count == 16 else { return .badOpen("open.session_id", "is not 16 bytes") }
+    guard producerID.contains(where: { $0 != 0 }) else {
+      return .badOpen("open.producer_id", "is all zeroes; make it at random once and keep it")
+    }
+    guard clientName.utf8.count <= ServerLimits.clientNameBytesMax else {
+      return .badOpen("open.client_name", "is longer than 128 bytes")
+    }
+    return nil
+  }
+}
+
+/// How a write session is refused or ended.
+extension Status {
+  static func badOpen(_ field: String, _ what: String) -> Status {
+    .invalid(field, what, reason: "BAD_OPEN")
+  }
+
+  static func badBatch(_ what: String) -> Status {
+    Status(.invalidArgument, "the batch is malformed: \(what)", reason: "BAD_BATCH")
+  }
+
+  static let alreadyOpened = Status(
+    .failedPrecondition, "Open came twice on one stream", reason: "ALREADY_OPENED")
+
+  static let notOpened = Status(
+    .failedPrecondition, "a batch came before Opened was sent", reason: "NOT_OPENED")
+
+  static let notOpenedInTime = Status(
+    .failedPrecondition, "no Open came on the stream in time", reason: "NOT_OPENED")
+
+  static func gap(expected: UInt64) -> Status {
+    Status(
+      .failedPrecondition, "values before first_seq are missing", reason: "GAP",
+      metadata: [KeyValue("expected_seq", "\(expected)")])
+  }
+
+  static let sequenceConflict = Status(
+    .dataLoss, "these sequence numbers were sent before with another content",
+    reason: "SEQ_CONFLICT")
+
+  static let grantOverrun = Status(
+    .resourceExhausted, "the batch is beyond granted_bytes or granted_seq",
+    reason: "GRANT_OVERRUN", retryAfterMilliseconds: ServerLimits.retryMilliseconds)
+
+  static func fenced(epoch: UInt64) -> Status {
+    Status(
+      .aborted, "a newer session of this producer exists", reason: "FENCED",
+      metadata: [KeyValue("epoch", "\(epoch)")])
+  }
+
+  static let displaced = Status(
+    .unavailable, "the producer's place has changed; open again and go on from durable_seq",
+    reason: "DISPLACED", retryAfterMilliseconds: 0)
+
+  static func databaseUnavailable(_ error: PostgresError) -> Status {
+    Status(
+      .unavailable, "the database cannot be used now: \(error)", reason: "DATABASE_UNAVAILABLE",
+      retryAfterMilliseconds: ServerLimits.retryMilliseconds)
+  }
+}

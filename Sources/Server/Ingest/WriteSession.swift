@@ -1,0 +1,348 @@
+internal import DequeModule
+internal import EventLoop
+internal import Storage
+internal import Wire
+
+// One write session: opens a producer, takes its batches into a lane, acknowledges what is written.
+
+/// Names a session of a worker for ever.
+struct SessionID: Hashable, Sendable {
+  let number: UInt64
+}
+
+/// What a session does in a task, because it has to wait.
+enum SessionStep: Sendable {
+  case open(Open, tenantID: Int32)
+  case learn
+}
+
+/// The server side of `IngestService.Write`; confined to the worker's loop.
+///
+/// It outlives its stream until every batch it took has an ending, for they count against the budget.
+final class WriteSession: StreamHandler {
+  let id: SessionID
+  private let stream: ServerStream
+  private let context: WorkerContext
+  private var state = State.new
+  private var check = BatchCheck()
+  private let startedAt: MonotonicTime
+  private var isDraining = false
+  private var isHalfClosed = false
+
+  private enum State {
+    case new
+    case opening
+    case open(ProducerSession)
+    case ended
+  }
+
+  init(_ stream: ServerStream, _ context: WorkerContext) {
+    self.stream = stream
+    self.context = context
+    id = context.nextSessionID()
+    startedAt = context.loop.now
+  }
+
+  // MARK: Messages
+
+  func receive(_ body: RawSpan) {
+    do throws(MessageError) {
+      switch try WriteRequestView(decoding: body, arena: context.arena) {
+      case .open(let open): receive(open)
+      case .batch(let batch): receive(batch)
+      case .ping(let ping): receive(ping)
+      }
+    } catch {
+      fail(error.status)
+    }
+  }
+
+  private func receive(_ open: Open) {
+    guard case .new = state else { return fail(.alreadyOpened) }
+    if let violation = open.violation { return fail(violation) }
+    state = .opening
+    context.sessions[id] = self
+    context.worker.run(.open(open, tenantID: Caller.defaultTenantID), of: id)
+  }
+
+  private func receive(_ batch: BatchView) {
+    guard case .open(let session) = state else { return fail(.notOpened) }
+    context.figures[.batchesReceived] += 1
+    context.figures[.valuesReceived] += Int64(batch.count)
+    if let refusal = session.accepts(batch, &context.budget) { return fail(refusal) }
+    guard session.deferred.isEmpty else {
+      session.deferred.append(DeferredBatch(batch, verdict: nil))
+      return
+    }
+    take(batch, session)
+  }
+
+  private func receive(_ ping: Ping) {
+    stream.send(WriteResponse.pong(Pong(nonce: ping.nonce)))
+    guard case .open(let session) = state, ping.wantedBytes > 0 else { return }
+    session.window.want(Int(ping.wantedBytes))
+    extendGrant()
+  }
+
+  func halfClose() {
+    isHalfClosed = true
+    endIfDone()
+  }
+
+  func drain() {
+    guard !isDraining else { return }
+    isDraining = true
+    let grace = context.configuration.drainGrace.wholeMilliseconds
+    stream.send(
+      WriteResponse.drain(
+        Drain(
+          graceMilliseconds: grace, retryDelayMilliseconds: ServerLimits.retryMilliseconds)))
+    endIfDone()
+  }
+
+  func connectionClosed() {
+    finish()
+  }
+
+  func checkAge(_ now: MonotonicTime) {
+    if case .new = state, now - startedAt > .seconds(ServerLimits.openSeconds) {
+      fail(.notOpenedInTime)
+    }
+  }
+
+  // MARK: Opening
+
+  /// Does one step that waits; called in a task of the worker.
+  func advance(_ step: SessionStep) async {
+    switch step {
+    case .open(let open, let tenantID): await self.open(open, tenantID)
+    case .learn: await learn()
+    }
+  }
+
+  private func open(_ open: Open, _ tenantID: Int32) async {
+    guard let producer = ProducerID(open.producerID.span),
+      let sessionID = ProducerID(open.sessionID.span)
+    else { return fail(.invalid("open.producer_id", "is not 16 bytes")) }
+    let opened: OpenedProducer
+    do throws(PostgresError) {
+      opened = try await context.storage.openProducer(
+        tenant: tenantID, producer: producer, session: sessionID,
+        lowestHeld: open.lowestHeldSeq, deadline: context.loop.now + .seconds(20))
+    } catch {
+      return fail(.databaseUnavailable(error))
+    }
+    // The stream may have ended meanwhile.
+    guard case .opening = state else { return forgetIfIdle() }
+    let isStaged = open.durability == .staged
+    let session = ProducerSession(
+      key: ProducerKey(tenant: tenantID, producer: producer, epoch: opened.epoch),
+      opened: opened, isStaged: isStaged,
+      lane: context.storage.lane(isStaged: isStaged, producer: producer),
+      window: GrantWindow(&context.budget))
+    state = .open(session)
+    context.figures[.sessionsOpened] += 1
+    context.figures[.sessionsOpen] += 1
+    stream.send(WriteResponse.opened(session.openedMessage))
+    if session.window.isStarving { context.feedLater(self) }
+    endIfDone()
+  }
+
+  // MARK: Batches
+
+  /// Classifies a batch and, when it is new, checks and encodes it.
+  private func take(_ batch: BatchView, _ session: ProducerSession) {
+    let verdict = session.head.receive(
+      first: batch.firstSeq, count: batch.count, checksum: batch.crc32c)
+    switch verdict {
+    case .accept(let skipping):
+      encode(batch, skipping: skipping, session, mayLearn: true)
+    case .duplicate:
+      session.counts.duplicate += UInt64(batch.count)
+      context.figures[.valuesDuplicate] += Int64(batch.count)
+      release(batch.columns.byteCount, session)
+      acknowledgeSoon()
+    case .gap(let expected): fail(.gap(expected: expected))
+    case .conflict: fail(.sequenceConflict)
+    case .malformed: fail(.badBatch("first_seq and count are not a range of sequence numbers"))
+    }
+  }
+
+  private func encode(
+    _ batch: BatchView, skipping: Int, _ session: ProducerSession, mayLearn: Bool
+  ) {
+    do throws(MessageError) {
+      let isTaken = try context.arena.withColumns(batch.columns, count: Int(batch.count)) {
+        encode($0, batch, skipping: skipping, session, mayLearn: mayLearn)
+      }
+      guard !isTaken else { return }
+    } catch {
+      return fail(error.status)
+    }
+    // Ids nobody here knows: ask the database, and keep everything behind this batch in order.
+    session.deferred.prepend(DeferredBatch(batch, verdict: .accept(skipping: skipping)))
+    session.unknown = (check.unknownEntities, check.unknownAttributes)
+    context.worker.run(.learn, of: id)
+  }
+
+  /// Checks values and gives the good ones to the lane; false when the catalog must be asked first.
+  private func encode(
+    _ view: borrowing ColumnsView, _ batch: BatchView, skipping: Int, _ session: ProducerSession,
+    mayLearn: Bool
+  ) -> Bool {
+    let columns = BatchColumns(view)
+    check.run(
+      columns, context.storage.catalog.index(of: session.key.tenant), context.storage.valueLimits,
+      nowUnixMicroseconds: context.wallClockMicroseconds, skipping: skipping)
+    if mayLearn, !check.unknownEntities.isEmpty || !check.unknownAttributes.isEmpty {
+      return false
+    }
+    let range = SequenceRange(
+      first: batch.firstSeq, last: batch.firstSeq + UInt64(batch.count) - 1,
+      checksum: batch.crc32c)
+    session.batchesInFlight += 1
+    session.lane.submit(
+      LaneBatch(
+        key: session.key, range: range, skipping: skipping, rejects: check.rejects,
+        wireBytes: batch.columns.byteCount, owner: self), columns, hot: check.hot)
+    return true
+  }
+
+  /// Asks the database for the unknown ids, then takes the batches that had to wait.
+  private func learn() async {
+    guard case .open(let session) = state else { return }
+    await context.storage.catalog.learn(
+      tenant: session.key.tenant, entityIDs: session.unknown.entities,
+      attributeIDs: session.unknown.attributes)
+    guard case .open = state, let first = session.deferred.popFirst() else { return }
+    first.withView { batch in
+      guard case .accept(let skipping) = first.verdict else { return take(batch, session) }
+      encode(batch, skipping: skipping, session, mayLearn: false)
+    }
+    while case .open = state, let next = session.deferred.popFirst() {
+      // What comes behind stays behind: `take` puts this one back in front if it has unknown ids, too.
+      let waiting = session.deferred
+      session.deferred.removeAll()
+      next.withView { take($0, session) }
+      let isWaitingAgain = !session.deferred.isEmpty
+      session.deferred.append(contentsOf: waiting)
+      if isWaitingAgain { return }
+    }
+  }
+
+  // MARK: Grants and acks
+
+  private func release(_ bytes: Int, _ session: ProducerSession) {
+    guard case .open = state else {
+      return session.window.releaseAfterEnd(bytes, &context.budget)
+    }
+    if session.window.release(bytes, &context.budget) { acknowledgeSoon() }
+    if session.window.isStarving { context.feedLater(self) }
+  }
+
+  /// Raises the grant as far as the budget allows; called when others have given something back.
+  func extendGrant() {
+    guard case .open(let session) = state else { return }
+    if session.window.extend(&context.budget) { acknowledgeSoon() }
+    if session.window.isStarving { context.feedLater(self) }
+  }
+
+  private func acknowledgeSoon() {
+    guard case .open(let session) = state else { return }
+    session.isAckPending = true
+    stream.wantsToWrite()
+  }
+
+  func writePending() {
+    guard case .open(let session) = state, session.isAckPending else { return }
+    stream.send(WriteResponse.ack(session.takeAck()))
+    // What did not fit into this Ack goes into the next one.
+    if session.isAckPending { stream.wantsToWrite() }
+    endIfDone()
+  }
+
+  // MARK: Ends
+
+  private func endIfDone() {
+    guard isHalfClosed || isDraining else { return }
+    switch state {
+    case .open(let session):
+      guard session.isSettled else { return }
+      if session.isAckPending {
+        stream.send(WriteResponse.ack(session.takeAck()))
+        guard !session.isAckPending else { return stream.wantsToWrite() }
+      }
+    case .opening: return
+    case .new, .ended: break
+    }
+    end(isHalfClosed ? nil : .draining)
+  }
+
+  private func fail(_ status: Status) {
+    if case .ended = state { return }
+    context.figures[.sessionsFailed] += 1
+    // The last positions first: the client need not send again what is written.
+    if case .open(let session) = state, session.isAckPending {
+      stream.send(WriteResponse.ack(session.takeAck()))
+    }
+    end(status)
+  }
+
+  private func end(_ status: Status?) {
+    finish()
+    stream.end(status)
+  }
+
+  private func finish() {
+    if case .open(let session) = state {
+      context.figures[.sessionsOpen] -= 1
+      session.window.end(&context.budget)
+      for batch in session.deferred {
+        session.window.releaseAfterEnd(batch.columns.count, &context.budget)
+      }
+      session.deferred.removeAll()
+      ended = session
+    }
+    state = .ended
+    forgetIfIdle()
+  }
+
+  /// The session after its end, while batches of it are still in a lane.
+  private var ended: ProducerSession?
+
+  private func forgetIfIdle() {
+    guard case .ended = state, ended?.batchesInFlight ?? 0 == 0 else { return }
+    context.sessions[id] = nil
+  }
+}
+
+extension WriteSession: BatchOwner {
+  private var producerSession: ProducerSession? {
+    if case .open(let session) = state { session } else { ended }
+  }
+
+  func batchStaged(_ batch: LaneBatch) {
+    guard case .open(let session) = state else { return }
+    session.head.advanceStaged(to: batch.range.last)
+    acknowledgeSoon()
+  }
+
+  func batchEnded(_ batch: LaneBatch, _ ending: BatchEnding) {
+    guard let session = producerSession else { return }
+    session.batchesInFlight -= 1
+    switch ending {
+    case .durable(let position, let refused):
+      session.durable(batch, position, refused)
+      let rejected = Int64(batch.rejects.count + refused.count)
+      let handled = Int64(batch.range.last - batch.range.first) + 1 - Int64(batch.skipping)
+      context.figures[.valuesRejected] += rejected
+      context.figures[.valuesWritten] += handled - rejected
+      acknowledgeSoon()
+    case .fenced(let epoch): fail(.fenced(epoch: epoch))
+    case .displaced: fail(.displaced)
+    }
+    release(batch.wireBytes, session)
+    endIfDone()
+    forgetIfIdle()
+  }
+}

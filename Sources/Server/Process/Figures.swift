@@ -1,0 +1,125 @@
+// What a gateway counts, by the names operators see.
+
+/// One counter or gauge; `sluice status` shows them in this order.
+enum Figure: Int, CaseIterable, Sendable {
+  case connectionsOpen
+  case connectionsAccepted
+  case connectionsRefused
+  case connectionsClosedForCause
+  case framesReceived
+  case bytesReceived
+  case bytesSent
+  case partialFrameBytes
+  case unaryCalls
+  case unaryErrors
+  case sessionsOpen
+  case sessionsOpened
+  case sessionsFailed
+  case batchesReceived
+  case valuesReceived
+  case valuesWritten
+  case valuesDuplicate
+  case valuesRejected
+  case hotFolded
+  case groupsCommitted
+  case groupsStaged
+  case groupsRetried
+  case grantedBytes
+  case waitingBytes
+  case catalogEntities
+  case catalogAttributes
+  case readConnections
+  case readsWaiting
+
+  /// Its name, for operators and programs.
+  var name: String {
+    switch self {
+    case .connectionsOpen: "connections.open"
+    case .connectionsAccepted: "connections.accepted"
+    case .connectionsRefused: "connections.refused"
+    case .connectionsClosedForCause: "connections.closed_for_cause"
+    case .framesReceived: "frames.received"
+    case .bytesReceived: "bytes.received"
+    case .bytesSent: "bytes.sent"
+    case .partialFrameBytes: "frames.partial_bytes"
+    case .unaryCalls: "unary.calls"
+    case .unaryErrors: "unary.errors"
+    case .sessionsOpen: "sessions.open"
+    case .sessionsOpened: "sessions.opened"
+    case .sessionsFailed: "sessions.failed"
+    case .batchesReceived: "ingest.batches_received"
+    case .valuesReceived: "ingest.values_received"
+    case .valuesWritten: "ingest.values_written"
+    case .valuesDuplicate: "ingest.values_duplicate"
+    case .valuesRejected: "ingest.values_rejected"
+    case .hotFolded: "ingest.hot_folded"
+    case .groupsCommitted: "ingest.groups_committed"
+    case .groupsStaged: "ingest.groups_staged"
+    case .groupsRetried: "ingest.groups_retried"
+    case .grantedBytes: "ingest.granted_bytes"
+    case .waitingBytes: "ingest.waiting_bytes"
+    case .catalogEntities: "catalog.entities"
+    case .catalogAttributes: "catalog.attributes"
+    case .readConnections: "reads.connections"
+    case .readsWaiting: "reads.waiting"
+    }
+  }
+
+  /// Its unit, in UCUM.
+  var unit: String {
+    switch self {
+    case .bytesReceived, .bytesSent, .partialFrameBytes, .grantedBytes, .waitingBytes: "By"
+    default: "1"
+    }
+  }
+
+  /// What it counts.
+  var help: String {
+    switch self {
+    case .connectionsOpen: "Client connections open now."
+    case .connectionsAccepted: "Client connections accepted."
+    case .connectionsRefused: "Client connections refused because connections-max was reached."
+    case .connectionsClosedForCause: "Client connections closed for breaking the protocol or a limit."
+    case .framesReceived: "Frames received whole."
+    case .bytesReceived: "Bytes received from clients."
+    case .bytesSent: "Bytes sent to clients."
+    case .partialFrameBytes: "Bytes held for frames that have not come whole."
+    case .unaryCalls: "Unary calls received."
+    case .unaryErrors: "Unary calls answered with an error."
+    case .sessionsOpen: "Write sessions open now."
+    case .sessionsOpened: "Write sessions opened."
+    case .sessionsFailed: "Write sessions that ended with an error."
+    case .batchesReceived: "Batches received."
+    case .valuesReceived: "Values received in batches."
+    case .valuesWritten: "Values committed and flushed."
+    case .valuesDuplicate: "Values that had been written before."
+    case .valuesRejected: "Values refused, with the reason in an Ack."
+    case .hotFolded: "Hot values that changed the projection."
+    case .groupsCommitted: "DURABLE transactions committed."
+    case .groupsStaged: "STAGED transactions committed."
+    case .groupsRetried: "Transactions tried again after a fault of the database or a lost place."
+    case .grantedBytes: "Bytes that sessions may have under way."
+    case .waitingBytes: "Bytes of rows waiting for a writer."
+    case .catalogEntities: "Entities this gateway knows."
+    case .catalogAttributes: "Attributes this gateway knows."
+    case .readConnections: "Connections to the primary for reads."
+    case .readsWaiting: "Reads waiting for a connection."
+    }
+  }
+}
+
+/// All figures of one worker, or of all of them added up.
+struct Figures: Sendable {
+  private var values = [Int64](repeating: 0, count: Figure.allCases.count)
+
+  /// The value of one figure.
+  subscript(figure: Figure) -> Int64 {
+    get { values[figure.rawValue] }
+    set { values[figure.rawValue] = newValue }
+  }
+
+  /// Adds another worker's figures.
+  mutating func add(_ other: Figures) {
+    for place in values.indices { values[place] += other.values[place] }
+  }
+}

@@ -1,0 +1,151 @@
+public import EventLoop
+public import Logging
+internal import Storage
+
+// The whole gateway as its command sees it: run, or only check or migrate.
+
+/// What happens to one migration.
+public enum MigrationProgress: Sendable {
+  /// It is about to be applied.
+  case applying(version: Int, name: String)
+  /// It was applied.
+  case applied(version: Int, name: String, took: Duration)
+
+  init?(_ progress: SchemaMigrator.Progress) {
+    switch progress {
+    case .applying(let version, let name): self = .applying(version: version, name: name)
+    case .applied(let version, let name, let took):
+      self = .applied(version: version, name: name, took: took)
+    case .skipped: return nil
+    }
+  }
+}
+
+/// A Sluice gateway.
+public enum Gateway {
+  /// The version of this software.
+  public static let version = "0.1.0"
+
+  /// Serves until SIGTERM or SIGINT has been obeyed; blocks the calling thread, which must be the first.
+  ///
+  /// - Parameters:
+  ///   - configuration: what to serve.
+  ///   - log: takes what operators should know.
+  ///   - announce: called once, with the address that clients can connect to.
+  /// - Throws: `GatewayError` when it cannot start; nothing is left running then.
+  public static func run(
+    _ configuration: Configuration, log: Logger,
+    announce: @escaping @Sendable (SocketAddress) -> Void
+  ) throws(GatewayError) {
+    let supervisor: Supervisor
+    do throws(SystemError) {
+      // Before any thread: threads inherit the signal mask.
+      let signals = try SignalSource([.terminate, .interrupt, .hangup])
+      let loop = try EventLoop()
+      supervisor = Supervisor(
+        configuration, log: log, loop: loop, signals: signals, announce: announce)
+      loop.spawn { await supervisor.start() }
+      loop.run()
+    } catch {
+      throw .system(error)
+    }
+    if let failure = supervisor.failure.withLock({ $0 }) { throw failure }
+  }
+
+  /// Applies the migrations that the database lacks.
+  ///
+  /// - Parameters:
+  ///   - dsn: connection string of the primary, of a user who may create a schema.
+  ///   - progress: told before and after each migration.
+  /// - Returns: how many were applied.
+  /// - Throws: `GatewayError`; what was applied before an error stays applied.
+  public static func migrate(
+    _ dsn: String, progress: @escaping @Sendable (MigrationProgress) -> Void
+  ) throws(GatewayError) -> Int {
+    let parsed = try Gateway.dsn(dsn, .primaryDSN)
+    return try onLoop { loop in
+      do throws(GatewayError) {
+        let connection = try await connect(parsed, .primaryDSN, loop)
+        defer { connection.close() }
+        let migrator = SchemaMigrator(connection, deadline: loop.now + .seconds(600))
+        do throws(SchemaError) {
+          return .success(
+            try await migrator.migrate { step in
+              if let step = MigrationProgress(step) { progress(step) }
+            })
+        } catch {
+          throw .schema(error)
+        }
+      } catch {
+        return .failure(error)
+      }
+    }
+  }
+
+  /// Connects to everything the configuration names, without serving.
+  ///
+  /// - Returns: a line for each server.
+  /// - Throws: `GatewayError` for the first that cannot be used.
+  public static func check(_ configuration: Configuration) throws(GatewayError) -> [String] {
+    let primary = try dsn(configuration.primaryDSN, .primaryDSN)
+    var others: [(ConfigurationKey, PostgresDSN)] = []
+    for text in configuration.replicaDSNs { others.append((.replicaDSNs, try dsn(text, .replicaDSNs))) }
+    if let text = configuration.warehouseDSN {
+      others.append((.warehouseDSN, try dsn(text, .warehouseDSN)))
+    }
+    let servers = others
+    return try onLoop { loop in
+      do throws(GatewayError) {
+        var lines: [String] = []
+        let connection = try await connect(primary, .primaryDSN, loop)
+        defer { connection.close() }
+        do throws(SchemaError) {
+          try await SchemaMigrator(connection, deadline: loop.now + .seconds(30)).check()
+        } catch {
+          throw .schema(error)
+        }
+        lines.append("primary-dsn: PostgreSQL \(connection.serverVersion / 10_000), schema is current")
+        for (key, server) in servers {
+          let connection = try await connect(server, key, loop)
+          lines.append("\(key.rawValue): PostgreSQL \(connection.serverVersion / 10_000) answers")
+          connection.close()
+        }
+        return .success(lines)
+      } catch {
+        return .failure(error)
+      }
+    }
+  }
+
+  /// Reads a connection string.
+  static func dsn(_ text: String, _ key: ConfigurationKey) throws(GatewayError) -> PostgresDSN {
+    do throws(PostgresError) {
+      return try PostgresDSN(text)
+    } catch {
+      throw .invalidDSN(key, error)
+    }
+  }
+
+  private static func connect(
+    _ dsn: PostgresDSN, _ key: ConfigurationKey, _ loop: EventLoop
+  ) async throws(GatewayError) -> PostgresConnection {
+    do throws(PostgresError) {
+      return try await PostgresConnection.connect(
+        to: dsn, role: .direct("control"), on: loop, deadline: loop.now + .seconds(10))
+    } catch {
+      throw .database(key, error)
+    }
+  }
+
+  private static func onLoop<Value: Sendable>(
+    _ body: @escaping @Sendable (EventLoop) async -> Result<Value, GatewayError>
+  ) throws(GatewayError) -> Value {
+    let result: Result<Value, GatewayError>
+    do throws(SystemError) {
+      result = try EventLoop.runBlocking(body)
+    } catch {
+      throw .system(error)
+    }
+    return try result.get()
+  }
+}

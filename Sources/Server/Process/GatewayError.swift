@@ -1,0 +1,35 @@
+public import EventLoop
+public import Storage
+
+// Why a gateway does not start, said so that one can mend it.
+
+/// A gateway that cannot serve.
+public enum GatewayError: Error, CustomStringConvertible {
+  /// A connection string cannot be read.
+  case invalidDSN(ConfigurationKey, PostgresError)
+  /// The primary, or with `--check` another server, cannot be used.
+  case database(ConfigurationKey, PostgresError)
+  /// The schema is not what this gateway needs.
+  case schema(SchemaError)
+  /// The address cannot be listened on.
+  case listen(SocketAddress, SystemError)
+  /// The system refused a thread or a descriptor.
+  case system(SystemError)
+
+  /// One sentence and what to do.
+  public var description: String {
+    switch self {
+    case .invalidDSN(let key, let error):
+      "\(key.rawValue): \(error); write it as postgresql://user@host:5432/database"
+    case .database(let key, let error):
+      "\(key.rawValue): \(error.operatorText); check the address, that the server runs, and the user's rights"
+    case .schema(let error): "\(error)"
+    case .listen(let address, let error):
+      error.isAddressInUse
+        ? "cannot listen on \(address), another program does; choose another port with --listen"
+        : "cannot listen on \(address): \(error); choose another address with --listen"
+    case .system(let error):
+      "\(error); the system is out of threads, memory or descriptors (see 'ulimit -n')"
+    }
+  }
+}

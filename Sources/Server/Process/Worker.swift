@@ -1,0 +1,147 @@
+internal import EventLoop
+internal import Logging
+internal import Storage
+internal import Wire
+
+// One actor per core: a loop, its connections, and the tasks that serve them.
+
+/// The isolation of everything that lives on one loop.
+actor Worker {
+  nonisolated let loop: EventLoop
+  nonisolated let index: Int
+  private let configuration: Configuration
+  private let log: Logger
+  private var context: WorkerContext?
+  private var listener: Listener?
+  private var thread: LoopThread?
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor {
+    unsafe loop.asUnownedSerialExecutor()
+  }
+
+  /// A worker whose loop does not run yet.
+  ///
+  /// - Throws: `SystemError` when the system gives no epoll instance.
+  init(index: Int, configuration: Configuration, log: Logger) throws(SystemError) {
+    loop = try EventLoop()
+    self.index = index
+    self.configuration = configuration
+    self.log = log
+  }
+
+  /// Starts a task of this actor that stays on its loop.
+  nonisolated func spawn(_ body: @escaping @Sendable (isolated Worker) async -> Void) {
+    loop.spawn { await body(self) }
+  }
+
+  // MARK: Life
+
+  /// Makes the worker's storage and begins to accept connections.
+  ///
+  /// - Returns: the port it listens on.
+  /// - Throws: `SystemError` when the address cannot be listened on; `PostgresError` never: storage
+  ///   connects when it is needed, and tries until it can.
+  func start(
+    gateway: GatewayIdentity, primary: PostgresDSN, listen address: SocketAddress,
+    status: @escaping @Sendable () async -> GatewayStatus
+  ) throws(SystemError) -> UInt16 {
+    let storage = WorkerStorage(
+      loop: loop, gateway: gateway, workerIndex: index,
+      settings: StorageSettings(configuration, primary: primary), log: { [log] in log.warning("\($0)") })
+    let context = WorkerContext(
+      worker: self, loop: loop, configuration: configuration, storage: storage, log: log,
+      statusSource: status)
+    self.context = context
+    for role in storage.tasks { spawn { worker in await worker.runStorage(role) } }
+    let socket = try Socket.listen(on: address)
+    let port = try socket.localPort()
+    listener = try Listener(socket, context)
+    scheduleJanitor()
+    return port
+  }
+
+  /// Stops accepting and tells every client; what was accepted is finished.
+  func beginDrain() {
+    listener?.close()
+    listener = nil
+    context?.beginDrain()
+  }
+
+  /// Whether every connection is closed and every accepted value written.
+  var isDrained: Bool {
+    guard let context else { return true }
+    return context.connections.isEmpty && context.storage.isIdle
+  }
+
+  /// Closes what is left and the connections to PostgreSQL.
+  func shutDown() async {
+    guard let context else { return }
+    for connection in Array(context.connections.values) { connection.close() }
+    await context.storage.shutDown()
+  }
+
+  /// What this worker has counted, with its gauges as they are now.
+  func figures() -> Figures {
+    guard let context else { return Figures() }
+    var figures = context.figures
+    figures[.grantedBytes] = Int64(context.budget.usedBytes)
+    let lanes = context.storage.laneStatistics
+    figures[.groupsCommitted] = lanes.groupsCommitted
+    figures[.groupsStaged] = lanes.groupsStaged
+    figures[.groupsRetried] = lanes.groupsRetried
+    figures[.hotFolded] = lanes.hotFolded
+    figures[.waitingBytes] = lanes.waitingBytes
+    let pool = context.storage.pool.statistics
+    figures[.readConnections] = Int64(pool.open)
+    figures[.readsWaiting] = Int64(pool.waiting)
+    return figures
+  }
+
+  // MARK: Work
+
+  /// Runs a unary call in a task of its own.
+  nonisolated func run(_ request: UnaryRequest, for id: ConnectionID, _ token: StreamToken) {
+    spawn { worker in await worker.answer(request, for: id, token) }
+  }
+
+  private func answer(
+    _ request: UnaryRequest, for id: ConnectionID, _ token: StreamToken
+  ) async {
+    guard let context else { return }
+    do throws(Status) {
+      // Rule 9: looked at again when the work is taken up.
+      guard loop.now < request.deadline else { throw .deadlineExceeded }
+      let message = try await Dispatch(context: context).answer(request)
+      context.connections[id]?.respond(token, message)
+    } catch {
+      context.connections[id]?.respond(token, error)
+    }
+  }
+
+  private func runStorage(_ task: StorageTask) async {
+    await context?.storage.run(task)
+  }
+
+  /// Lets a write session do what needs waiting.
+  nonisolated func run(_ step: SessionStep, of session: SessionID) {
+    spawn { worker in await worker.advance(session, step) }
+  }
+
+  private func advance(_ id: SessionID, _ step: SessionStep) async {
+    await context?.sessions[id]?.advance(step)
+  }
+
+  private func scheduleJanitor() {
+    let next = loop.now + .seconds(ServerLimits.janitorSeconds)
+    _ = loop.schedule(at: next) { [weak self] in
+      guard let self else { return }
+      self.assumeIsolated { $0.tidy() }
+    }
+  }
+
+  private func tidy() {
+    guard let context else { return }
+    for connection in Array(context.connections.values) { connection.checkAge(loop.now) }
+    scheduleJanitor()
+  }
+}

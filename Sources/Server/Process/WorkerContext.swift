@@ -1,0 +1,98 @@
+internal import EventLoop
+internal import Logging
+internal import Storage
+internal import Wire
+
+// What everything on one worker's loop shares.
+
+/// The shared state of one worker; touched by its loop's thread only.
+final class WorkerContext {
+  let loop: EventLoop
+  let configuration: Configuration
+  let methods: MethodTable<Method>
+  let storage: WorkerStorage
+  let log: Logger
+  /// The actor whose tasks run here; it lives as long as the process serves.
+  unowned let worker: Worker
+
+  /// Every connection reads into this one buffer: an idle connection owns none.
+  let readBuffer = ReadBuffer(byteCount: ServerLimits.readBufferBytes)
+  let arena = MessageArena()
+  var figures = Figures()
+  var connections: [ConnectionID: Connection] = [:]
+  var budget: IngestBudget
+  /// Write sessions that are opening, open, or have batches in a lane.
+  var sessions: [SessionID: WriteSession] = [:]
+  /// What all workers have counted; asks every worker.
+  let statusSource: @Sendable () async -> GatewayStatus
+  private(set) var isDraining = false
+  private var starving: [SessionID: WriteSession] = [:]
+  private var feeding: TimerID?
+  private var connectionCount: UInt64 = 0
+  private var sessionCount: UInt64 = 0
+
+  init(
+    worker: Worker, loop: EventLoop, configuration: Configuration, storage: WorkerStorage,
+    log: Logger, statusSource: @escaping @Sendable () async -> GatewayStatus
+  ) {
+    self.statusSource = statusSource
+    self.worker = worker
+    self.loop = loop
+    self.configuration = configuration
+    self.storage = storage
+    self.log = log
+    methods = Method.table
+    budget = IngestBudget(memoryBytes: configuration.ingestBytesMax / configuration.workers)
+  }
+
+  var connectionsMax: Int { max(1, configuration.connectionsMax / configuration.workers) }
+
+  func nextConnectionID() -> ConnectionID {
+    connectionCount += 1
+    return ConnectionID(number: connectionCount)
+  }
+
+  func nextSessionID() -> SessionID {
+    sessionCount += 1
+    return SessionID(number: sessionCount)
+  }
+
+  /// The wall clock, for judging observed times: microseconds since 1970.
+  var wallClockMicroseconds: Int64 { WallClock.nowUnixMicroseconds() }
+
+  /// Tries again soon to raise the grant of a session that could use more.
+  func feedLater(_ session: WriteSession) {
+    starving[session.id] = session
+    guard feeding == nil else { return }
+    feeding = loop.schedule(at: loop.now + .milliseconds(5)) { [weak self] in
+      guard let self else { return }
+      self.feeding = nil
+      let hungry = self.starving.values
+      self.starving.removeAll()
+      for session in hungry { session.extendGrant() }
+    }
+  }
+
+  /// Who is calling: the seam for tokens and tenants. Until then everybody is the default tenant.
+  func authenticate(_ envelope: RequestEnvelope, _ body: RawSpan) -> Caller {
+    Caller(tenantID: Caller.defaultTenantID)
+  }
+
+  func makeStreamHandler(_ method: Method, _ stream: ServerStream) -> any StreamHandler {
+    switch method {
+    case .healthWatch: HealthWatch(stream, self)
+    default: WriteSession(stream, self)
+    }
+  }
+
+  func beginDrain() {
+    isDraining = true
+    for connection in Array(connections.values) { connection.drain() }
+  }
+}
+
+/// Who makes a call.
+struct Caller: Sendable {
+  static let defaultTenantID: Int32 = 1
+  let tenantID: Int32
+}

@@ -1,0 +1,176 @@
+public import EventLoop
+
+// Writes batches so that an ack means committed and flushed: one transaction takes all that waits.
+
+/// The DURABLE lane of one writer connection, and the promoter of the STAGED one.
+///
+/// Natural batching: while one transaction runs the next group fills. Nothing is dropped: a group whose
+/// transaction fails is tried again until every batch in it has an ending.
+public final class DurableLane: Lane {
+  /// Counters.
+  public private(set) var statistics = LaneStatistics()
+
+  private let queue: LaneQueue
+  private let loop: EventLoop
+  private let connection: LaneConnection
+  private let linger: Duration
+  private let documentBytesMax: Int
+  private var isWriting = false
+  private var isEnding = false
+  private var isAbandoned = false
+  private let recycle: ((LaneGroup) -> Void)?
+
+  /// A lane that connects when it has something to write.
+  ///
+  /// - Parameters:
+  ///   - dsn: the primary, directly: not through a transaction pooler.
+  ///   - role: shown in pg_stat_activity.
+  ///   - loop: the worker's.
+  ///   - log: takes sentences for operators.
+  public convenience init(
+    _ dsn: PostgresDSN, role: String, loop: EventLoop, log: @escaping (String) -> Void
+  ) {
+    self.init(dsn, role: role, loop: loop, linger: .zero, recycle: nil, log: log)
+  }
+
+  /// A promoter waits `linger` for more before it writes, so that one flush of the log serves many.
+  init(
+    _ dsn: PostgresDSN, role: String, loop: EventLoop, linger: Duration,
+    recycle: ((LaneGroup) -> Void)?, log: @escaping (String) -> Void
+  ) {
+    self.loop = loop
+    self.linger = linger
+    self.recycle = recycle
+    documentBytesMax = 1 << 20
+    queue = LaneQueue(loop: loop, isStaged: false)
+    connection = LaneConnection(dsn, role: role, loop: loop, log: log)
+  }
+
+  /// Whether nothing is waiting or being written.
+  public var isIdle: Bool { queue.isEmpty && !isWriting }
+
+  /// Bytes of rows waiting for a transaction.
+  public var waitingBytes: Int { queue.waitingBytes }
+
+  /// Encodes a batch for the next transaction.
+  public func submit(_ batch: LaneBatch, _ columns: borrowing BatchColumns, hot: [UInt32]) {
+    queue.append(batch, columns, hot: hot)
+  }
+
+  /// Takes over a group that is staged.
+  func promote(_ group: LaneGroup) {
+    queue.append(group)
+    if linger == .zero || queue.waitingBytes >= LaneLimits.promotionBytes { queue.wake() }
+  }
+
+  /// Writes until it is shut down.
+  public func run() async {
+    while !isAbandoned {
+      if queue.isEmpty {
+        guard !isEnding else { break }
+        // A promoter looks when its time has come; a durable lane is woken by the first batch.
+        await queue.sleep(atMost: linger == .zero ? nil : linger)
+        continue
+      }
+      isWriting = true
+      await write(takeGroups())
+      isWriting = false
+    }
+    connection.close()
+  }
+
+  /// Ends `run()` once everything submitted is written, or at once.
+  public func shutDown(abandoning: Bool) {
+    isEnding = true
+    if abandoning {
+      isAbandoned = true
+      connection.close()
+    }
+    queue.wake()
+  }
+
+  // MARK: One transaction
+
+  private func takeGroups() -> [LaneGroup] {
+    var groups: [LaneGroup] = []
+    var bytes = 0
+    while let group = queue.take() {
+      groups.append(group)
+      bytes += group.bytes
+      // A durable group is a transaction of its own; a promotion takes several.
+      if linger == .zero || bytes >= LaneLimits.promotionBytes { break }
+    }
+    return groups
+  }
+
+  /// Tries until every batch of the groups is over.
+  private func write(_ groups: [LaneGroup]) async {
+    var pause = LaneLimits.backoffMin
+    // Falls when PostgreSQL refuses a transaction and no row of it is to blame.
+    var batchesMax = Int.max
+    while !isAbandoned {
+      let transaction = LaneTransaction(
+        groups, documentBytesMax: documentBytesMax, batchesMax: batchesMax)
+      guard !transaction.isEmpty else { break }
+      do throws(PostgresError) {
+        let outcome = try await transaction.run(
+          on: connection.ready(), deadline: loop.now + LaneLimits.transactionTime)
+        connection.report(nil, doing: "writing")
+        statistics.groupsCommitted += 1
+        statistics.hotFolded += outcome.folded
+        transaction.end(at: outcome.position)
+        pause = LaneLimits.backoffMin
+      } catch {
+        statistics.groupsRetried += 1
+        await recover(from: error, transaction, &pause, &batchesMax)
+      }
+    }
+    for group in groups { recycle?(group) ?? queue.recycle(group) }
+  }
+
+  private func recover(
+    from error: PostgresError, _ transaction: LaneTransaction, _ pause: inout Duration,
+    _ batchesMax: inout Int
+  ) async {
+    switch error.remedy {
+    case .takeOutLosers(let losers):
+      await settle(losers, transaction)
+    case .bisect:
+      connection.report(error, doing: "writing")
+      do throws(PostgresError) {
+        let refused = try await transaction.bisect(on: connection.ready()) { [loop] in
+          loop.now + LaneLimits.transactionTime
+        }
+        statistics.valuesRefused += Int64(refused)
+        if refused == 0 { batchesMax = max(1, transaction.count / 2) }
+      } catch {
+        await wait(&pause)
+      }
+    case .retry:
+      // An unknown outcome is looked up by trying again: the guard finds what is committed already.
+      connection.report(error, doing: "writing")
+      await wait(&pause)
+    }
+  }
+
+  /// Ends the batches of producers that lost; those that were committed before are durable.
+  private func settle(_ losers: [GroupStatement.Loser], _ transaction: LaneTransaction) async {
+    // What an earlier attempt committed is flushed now at the latest: any position read from here on holds it.
+    var position = PostgresLSN(value: 0)
+    do throws(PostgresError) {
+      let result = try await connection.ready().query(
+        "SELECT pg_current_wal_flush_lsn()", deadline: loop.now + .seconds(5))
+      position = try result.lsn(row: 0, column: 0) ?? position
+    } catch {
+      connection.report(error, doing: "reading the log position")
+      return
+    }
+    transaction.settle(losers, at: position)
+  }
+
+  private func wait(_ pause: inout Duration) async {
+    guard !isAbandoned else { return }
+    await loop.sleep(for: pause)
+    pause = min(pause * 2, LaneLimits.backoffMax)
+  }
+}

@@ -1,0 +1,81 @@
+internal import EventLoop
+
+// A lane's own connection: made when it is needed, again when it was lost, with growing pauses.
+
+/// Keeps one direct connection for a lane's transactions.
+final class LaneConnection {
+  private let dsn: PostgresDSN
+  private let role: PostgresRole
+  private let loop: EventLoop
+  private let log: (String) -> Void
+  private var connection: PostgresConnection?
+  private var isComplaining = false
+  /// Changes with every new connection.
+  private(set) var generation = 0
+
+  init(_ dsn: PostgresDSN, role: String, loop: EventLoop, log: @escaping (String) -> Void) {
+    self.dsn = dsn
+    self.role = .direct(role)
+    self.loop = loop
+    self.log = log
+  }
+
+  /// The connection if it is there, or a new one.
+  ///
+  /// - Throws: `PostgresError` when none can be made now.
+  func ready() async throws(PostgresError) -> PostgresConnection {
+    if let connection, connection.isUsable { return connection }
+    connection?.close()
+    connection = nil
+    let made = try await PostgresConnection.connect(
+      to: dsn, role: role, on: loop, deadline: loop.now + .seconds(5))
+    connection = made
+    generation += 1
+    return made
+  }
+
+  /// Logs the first of a row of faults, and the end of the row.
+  func report(_ error: PostgresError?, doing what: String) {
+    if let error, !isComplaining {
+      isComplaining = true
+      log("\(role.name): \(what) failed, trying again until it works: \(error.operatorText)")
+    } else if error == nil, isComplaining {
+      isComplaining = false
+      log("\(role.name): \(what) works again")
+    }
+  }
+
+  func close() {
+    connection?.close()
+    connection = nil
+  }
+}
+
+extension PostgresError {
+  /// What happened, with the server's own sentence, for the log of an operator.
+  public var operatorText: String {
+    guard case .server(let error) = self else { return description }
+    return [description, error.message, error.detail ?? "", error.hint ?? ""]
+      .filter { !$0.isEmpty }.joined(separator: "; ")
+  }
+
+  /// What a failed transaction is to be answered with.
+  enum Remedy: Equatable {
+    /// Some producers lost their place: the detail of SLG01.
+    case takeOutLosers([GroupStatement.Loser])
+    /// PostgreSQL does not want some of the data: find out which.
+    case bisect
+    /// Try the same again, after a pause.
+    case retry
+  }
+
+  var remedy: Remedy {
+    guard case .server(let error) = self else { return .retry }
+    if error.sqlstate.code == GroupStatement.lostState {
+      // Without its list nobody can be taken out: trying again asks anew.
+      return GroupStatement.losers(error.detail ?? "").map { .takeOutLosers($0) } ?? .retry
+    }
+    // 22 data exception, 23 constraint, 54 program limit, P0 raised by an operator's trigger.
+    return ["22", "23", "54", "P0"].contains(error.sqlstate.family) ? .bisect : .retry
+  }
+}

@@ -1,0 +1,201 @@
+public import EventLoop
+
+// Writes batches first into an UNLOGGED segment, then from memory into the values' table.
+
+/// The STAGED lane of one worker.
+///
+/// The first ack comes when a batch is committed in a segment, which costs no flush of the log. The rows
+/// stay in memory and are promoted by a direct COPY of many groups at once: half the log that
+/// INSERT..SELECT out of the segment would write. The segment serves readers that want what is not durable
+/// yet, and whoever adopts it when this gateway dies; when it is empty of such values it is truncated.
+public final class StagedLane: Lane {
+  /// Longest wait for more to promote together.
+  public static let linger = Duration.milliseconds(80)
+  /// A segment with so many bytes is left for the other one, and truncated once all in it is durable.
+  static let segmentBytesMax = 64 << 20
+
+  private let queue: LaneQueue
+  private let promoter: DurableLane
+  private let loop: EventLoop
+  private let connection: LaneConnection
+  private let gateway: ProducerID
+  private let slots: [Int]
+  private var segments: [Segment] = []
+  private var segmentsGeneration = -1
+  private var current = 0
+  private var isWriting = false
+  private var isEnding = false
+  private var isAbandoned = false
+  private var own = LaneStatistics()
+
+  /// One of the two tables that take turns.
+  private struct Segment {
+    let name: String
+    var bytes = 0
+  }
+
+  /// A lane that makes its segments when it has something to stage.
+  ///
+  /// - Parameters:
+  ///   - dsn: the primary, directly.
+  ///   - gateway: names this gateway's segments.
+  ///   - workerIndex: tells the workers' segments apart.
+  ///   - loop: the worker's.
+  ///   - log: takes sentences for operators.
+  public init(
+    _ dsn: PostgresDSN, gateway: GatewayIdentity, workerIndex: Int, loop: EventLoop,
+    log: @escaping (String) -> Void
+  ) {
+    self.loop = loop
+    self.gateway = gateway.id
+    slots = [workerIndex * 2, workerIndex * 2 + 1]
+    queue = LaneQueue(loop: loop, isStaged: true)
+    connection = LaneConnection(dsn, role: "stage", loop: loop, log: log)
+    promoter = DurableLane(
+      dsn, role: "promote", loop: loop, linger: StagedLane.linger,
+      recycle: { [weak queue] in queue?.recycle($0) }, log: log)
+  }
+
+  /// Counters of staging and promotion together.
+  public var statistics: LaneStatistics {
+    var sum = promoter.statistics
+    sum.groupsStaged = own.groupsStaged
+    sum.groupsRetried += own.groupsRetried
+    return sum
+  }
+
+  /// Bytes of rows that are not durable.
+  public var waitingBytes: Int { queue.waitingBytes + promoter.waitingBytes }
+
+  /// Whether nothing is waiting or being written.
+  public var isIdle: Bool { queue.isEmpty && !isWriting && promoter.isIdle }
+
+  /// Encodes a batch for the next staging transaction.
+  public func submit(_ batch: LaneBatch, _ columns: borrowing BatchColumns, hot: [UInt32]) {
+    queue.append(batch, columns, hot: hot)
+  }
+
+  /// Stages until it is shut down; promotion is a task of its own, `runPromotion`.
+  public func run() async {
+    while !isAbandoned {
+      guard let group = queue.take() else {
+        guard !isEnding else { break }
+        guard await !truncateIfIdle() else { continue }
+        await queue.sleep(atMost: segments.contains { $0.bytes > 0 } ? .seconds(1) : nil)
+        continue
+      }
+      isWriting = true
+      await stage(group)
+      isWriting = false
+    }
+    promoter.shutDown(abandoning: isAbandoned)
+    connection.close()
+  }
+
+  /// Promotes until it is shut down; the lane's second task.
+  public func runPromotion() async {
+    await promoter.run()
+  }
+
+  /// Ends both tasks once everything submitted is durable, or at once.
+  public func shutDown(abandoning: Bool) {
+    isEnding = true
+    isAbandoned = abandoning
+    if abandoning {
+      connection.close()
+      promoter.shutDown(abandoning: true)
+    }
+    queue.wake()
+  }
+
+  // MARK: Private
+
+  /// Tries until every batch of the group is staged or over, then hands it to the promoter.
+  private func stage(_ group: LaneGroup) async {
+    var pause = LaneLimits.backoffMin
+    var isStaged = false
+    while !isStaged, !isAbandoned {
+      let transaction = LaneTransaction([group], documentBytesMax: 1 << 20)
+      guard !transaction.isEmpty else { break }
+      do throws(PostgresError) {
+        let segment = try await readySegment()
+        try await transaction.stage(
+          into: segment, on: connection.ready(), deadline: loop.now + LaneLimits.transactionTime)
+        connection.report(nil, doing: "staging")
+        segments[current].bytes += group.bytes
+        own.groupsStaged += 1
+        transaction.staged()
+        isStaged = true
+      } catch {
+        own.groupsRetried += 1
+        connection.report(error, doing: "staging")
+        switch error.remedy {
+        case .takeOutLosers(let losers): transaction.settleStaged(losers)
+        case .bisect:
+          // The promoter finds out which values are to blame; until then nothing is staged.
+          isStaged = true
+        case .retry:
+          await loop.sleep(for: pause)
+          pause = min(pause * 2, LaneLimits.backoffMax)
+        }
+      }
+    }
+    if group.open.isEmpty { queue.recycle(group) } else { promoter.promote(group) }
+  }
+
+  /// The segment to write into; both are made anew on every new connection, for a crash may have dropped them.
+  private func readySegment() async throws(PostgresError) -> String {
+    let connection = try await connection.ready()
+    if segmentsGeneration != self.connection.generation {
+      segments.removeAll()
+      for slot in slots {
+        let result = try await connection.query(
+          "SELECT sluice.create_segment($1, $2)",
+          [.uuid(gateway.bytes), .int32(Int32(slot))], deadline: loop.now + .seconds(10))
+        segments.append(Segment(name: result.text(row: 0, column: 0) ?? ""))
+      }
+      _ = try await connection.query(
+        "SELECT sluice.staging_incarnation()", deadline: loop.now + .seconds(10))
+      segmentsGeneration = self.connection.generation
+    }
+    if segments[current].bytes > StagedLane.segmentBytesMax {
+      let other = 1 - current
+      if segments[other].bytes == 0 {
+        current = other
+      } else if try await truncate(other, connection) {
+        current = other
+      }
+    }
+    return segments[current].name
+  }
+
+  /// Empties a segment whose values are all durable; false when it has others or is being read.
+  private func truncate(
+    _ index: Int, _ connection: PostgresConnection
+  ) async throws(PostgresError) -> Bool {
+    let result = try await connection.query(
+      "SELECT sluice.truncate_segment($1)", [.text(segments[index].name)],
+      deadline: loop.now + .seconds(10))
+    guard try result.bool(row: 0, column: 0) == true else { return false }
+    segments[index].bytes = 0
+    return true
+  }
+
+  /// With nothing to stage and everything promoted the segments are emptied.
+  ///
+  /// - Returns: whether it did something, so that new batches are looked for again.
+  private func truncateIfIdle() async -> Bool {
+    guard promoter.isIdle, let index = segments.firstIndex(where: { $0.bytes > 0 }) else {
+      return false
+    }
+    do throws(PostgresError) {
+      let connection = try await connection.ready()
+      // On a new connection the names may be gone.
+      guard segmentsGeneration == self.connection.generation else { return false }
+      return try await truncate(index, connection)
+    } catch {
+      connection.report(error, doing: "truncating a segment")
+      return false
+    }
+  }
+}

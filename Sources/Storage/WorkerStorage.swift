@@ -1,0 +1,202 @@
+public import EventLoop
+
+// Everything one worker has between itself and the databases.
+
+/// Who a gateway is, for the database: new with every start.
+public struct GatewayIdentity: Sendable {
+  /// Names its segments and its beat.
+  public let id: ProducerID
+
+  /// An identity nobody else has.
+  public init() {
+    id = ProducerID(high: .random(in: .min ... .max), low: .random(in: .min ... .max))
+  }
+}
+
+/// What storage is told by the configuration.
+public struct StorageSettings: Sendable {
+  /// The primary.
+  public var primary: PostgresDSN
+  /// Connections for COPY on each worker.
+  public var writers: Int
+  /// Connections for reads on each worker.
+  public var readConnections: Int
+  /// What a value may be at most.
+  public var valueLimits: ValueLimits
+
+  /// Settings for every worker alike.
+  public init(
+    primary: PostgresDSN, writers: Int, readConnections: Int, valueLimits: ValueLimits
+  ) {
+    self.primary = primary
+    self.writers = writers
+    self.readConnections = readConnections
+    self.valueLimits = valueLimits
+  }
+}
+
+/// A task that storage needs its worker to run.
+public enum StorageTask: Sendable, Equatable {
+  /// Writes of one durable lane.
+  case writer(Int)
+  /// Staging.
+  case stage
+  /// Promotion of what is staged.
+  case promote
+  /// Keeping the catalog up to date.
+  case catalog
+}
+
+/// Where a producer stands when its session opens.
+public struct OpenedProducer: Sendable, Equatable {
+  /// Fences every older session.
+  public var epoch: UInt64
+  /// Everything up to here is durable.
+  public var durable: UInt64
+  /// Acknowledged values that a failover lost and that nobody holds any more; nil when there are none.
+  public var lost: ClosedRange<UInt64>?
+  /// The last batches, oldest first.
+  public var recent: [SequenceRange]
+  /// Changes when staging was lost.
+  public var incarnation: UInt64
+}
+
+/// The storage of one worker: lanes, a pool for reads, the catalog. Confined to the worker's loop.
+public final class WorkerStorage {
+  /// Connections for reads, openings of sessions and the catalog.
+  public let pool: PostgresPool
+  /// Names and ids.
+  public let catalog: Catalog
+  /// Chooses the source of each read.
+  public let router: ReadRouter
+  /// What a value may be at most.
+  public let valueLimits: ValueLimits
+
+  private let durable: [DurableLane]
+  private let staged: StagedLane
+  private let loop: EventLoop
+
+  /// Storage that connects when it is needed.
+  ///
+  /// - Parameters:
+  ///   - loop: the worker's.
+  ///   - gateway: names what this gateway stages.
+  ///   - workerIndex: tells the workers' segments apart.
+  ///   - settings: the same for all workers.
+  ///   - log: takes sentences for operators.
+  public init(
+    loop: EventLoop, gateway: GatewayIdentity, workerIndex: Int, settings: StorageSettings,
+    log: @escaping (String) -> Void
+  ) {
+    self.loop = loop
+    var limits = PoolLimits()
+    limits.connectionsMax = settings.readConnections
+    pool = PostgresPool(settings.primary, role: .pooled("read"), limits: limits, on: loop)
+    catalog = Catalog(pool: pool, loop: loop)
+    router = ReadRouter(primary: pool, loop: loop)
+    valueLimits = settings.valueLimits
+    durable = (0..<settings.writers).map { index in
+      DurableLane(settings.primary, role: "write", loop: loop, log: log)
+    }
+    staged = StagedLane(
+      settings.primary, gateway: gateway, workerIndex: workerIndex, loop: loop, log: log)
+    pool.start()
+  }
+
+  // MARK: Tasks
+
+  /// What the worker must run, each in a task of its own.
+  public var tasks: [StorageTask] {
+    durable.indices.map { .writer($0) } + [.stage, .promote, .catalog]
+  }
+
+  /// Runs one of them until storage is shut down.
+  public func run(_ task: StorageTask) async {
+    switch task {
+    case .writer(let index): await durable[index].run()
+    case .stage: await staged.run()
+    case .promote: await staged.runPromotion()
+    case .catalog: await catalog.run()
+    }
+  }
+
+  /// Whether every accepted batch has its ending.
+  public var isIdle: Bool { staged.isIdle && durable.allSatisfy(\.isIdle) }
+
+  /// Ends every task; what is not written yet is abandoned, for its producers still hold it.
+  public func shutDown() async {
+    for lane in durable { lane.shutDown(abandoning: !lane.isIdle) }
+    staged.shutDown(abandoning: !staged.isIdle)
+    catalog.shutDown()
+    await pool.shutdown(deadline: loop.now + .seconds(2))
+  }
+
+  // MARK: Ingest
+
+  /// The lane of a producer: always the same, so that its batches stay in order.
+  public func lane(isStaged: Bool, producer: ProducerID) -> any Lane {
+    isStaged ? staged : durable[Int(producer.low % UInt64(durable.count))]
+  }
+
+  /// Opens a producer's session in the database: raises its epoch and says where it stands.
+  ///
+  /// - Parameters:
+  ///   - tenant: whose producer.
+  ///   - producer: its id.
+  ///   - session: new for each session, the same when only the answer was lost.
+  ///   - lowestHeld: what the client could still send; 0 for nothing.
+  /// - Throws: `PostgresError`.
+  public func openProducer(
+    tenant: Int32, producer: ProducerID, session: ProducerID, lowestHeld: UInt64,
+    deadline: MonotonicTime
+  ) async throws(PostgresError) -> OpenedProducer {
+    try await pool.withConnection(deadline: deadline) { connection throws(PostgresError) in
+      let result = try await connection.query(
+        """
+        SELECT epoch, durable_seq, lost_from, lost_to, array_to_string(recent, ',') AS recent,
+          sluice.staging_incarnation() AS incarnation
+        FROM sluice.open_producer($1, $2, $3, $4)
+        """,
+        [
+          .int32(tenant), .uuid(producer.bytes), .uuid(session.bytes),
+          .int64(Int64(clamping: lowestHeld)),
+        ], deadline: deadline)
+      guard let epoch = try result.int64(row: 0, column: 0),
+        let durable = try result.int64(row: 0, column: 1),
+        let lostFrom = try result.int64(row: 0, column: 2),
+        let lostTo = try result.int64(row: 0, column: 3),
+        let recent = result.text(row: 0, column: 4),
+        let incarnation = try result.int64(row: 0, column: 5)
+      else { throw .protocolViolation("open_producer answered with a NULL") }
+      return OpenedProducer(
+        epoch: UInt64(epoch), durable: UInt64(durable),
+        lost: lostFrom > 0 ? UInt64(lostFrom)...UInt64(lostTo) : nil,
+        recent: WorkerStorage.ranges(recent), incarnation: UInt64(incarnation))
+    }
+  }
+
+  /// What all lanes have done.
+  public var laneStatistics: LaneStatistics {
+    var sum = LaneStatistics()
+    for lane in durable as [any Lane] + [staged] {
+      let part = lane.statistics
+      sum.groupsCommitted += part.groupsCommitted
+      sum.groupsStaged += part.groupsStaged
+      sum.groupsRetried += part.groupsRetried
+      sum.hotFolded += part.hotFolded
+      sum.valuesRefused += part.valuesRefused
+    }
+    sum.waitingBytes = Int64(durable.reduce(0) { $0 + $1.waitingBytes } + staged.waitingBytes)
+    return sum
+  }
+
+  /// Reads first, last and checksum of each range.
+  private static func ranges(_ text: String) -> [SequenceRange] {
+    let numbers = text.split(separator: ",").compactMap { UInt64($0) }
+    return stride(from: 0, to: numbers.count - numbers.count % 3, by: 3).map {
+      SequenceRange(
+        first: numbers[$0], last: numbers[$0 + 1],
+        checksum: UInt32(truncatingIfNeeded: numbers[$0 + 2]))
+    }
+  }
+}
