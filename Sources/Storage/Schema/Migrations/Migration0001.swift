@@ -5,15 +5,17 @@ extension Migration {
     version: 1,
     name: "tables",
     sql: #"""
-      -- Roles: the gateway's role owns or may use everything here; a reading role needs USAGE on the
-      -- schema and SELECT on its tables. Grants are the operator's, so that managed services work.
+      -- Roles: the gateway's role owns or may use everything here; a reading role needs USAGE on
+      -- the schema and SELECT on its tables. Grants are the operator's, so that managed services
+      -- work.
 
       CREATE TABLE sluice.settings (
         name text PRIMARY KEY,
         value text NOT NULL
       );
       COMMENT ON TABLE sluice.settings IS
-        'What every gateway must agree on: partition_width (hour|day|week|month), partitions_ahead, retention.';
+        'What every gateway must agree on: partition_width (hour|day|week|month), '
+        'partitions_ahead, retention.';
       INSERT INTO sluice.settings VALUES
         ('partition_width', 'day'), ('partitions_ahead', '3'), ('retention', '400 days');
 
@@ -26,7 +28,8 @@ extension Migration {
         created_at timestamptz NOT NULL DEFAULT now()
       ) WITH (fillfactor = 50);
       COMMENT ON COLUMN sluice.tenants.catalog_version IS
-        'Rises with every change of this tenant''s attributes: a gateway compares it to refresh its copy.';
+        'Rises with every change of this tenant''s attributes: a gateway compares it to '
+        'refresh its copy.';
       INSERT INTO sluice.tenants (tenant_id, name) VALUES (1, 'default');
 
       CREATE TABLE sluice.entities (
@@ -68,10 +71,12 @@ extension Migration {
         document jsonb
       ) PARTITION BY RANGE (ingested_at);
       COMMENT ON COLUMN sluice.entity_values.ingested_at IS
-        'The database''s clock at the start of the transaction, left out of the COPY: one clock, no skew.';
+        'The database''s clock at the start of the transaction, left out of the COPY: one '
+        'clock, no skew.';
       CREATE TABLE sluice.entity_values_default PARTITION OF sluice.entity_values DEFAULT;
       COMMENT ON TABLE sluice.entity_values_default IS
-        'Catches what no partition covers. Rows here are an alarm: see sluice.default_partition_rows().';
+        'Catches what no partition covers. Rows here are an alarm: see '
+        'sluice.default_partition_rows().';
       CREATE INDEX entity_values_ingested ON sluice.entity_values
         USING brin (ingested_at) WITH (autosummarize = on);
       CREATE INDEX entity_values_observed ON sluice.entity_values
@@ -88,13 +93,16 @@ extension Migration {
         PRIMARY KEY (tenant_id, entity_id)
       ) WITH (fillfactor = 70);
       COMMENT ON COLUMN sluice.entity_jsonb.hot_attrs IS
-        'Newest value by attribute id. number: a JSON number that reads back as the same double, or one of '
-        'the strings "NaN", "Infinity", "-Infinity", "-0". integer: a JSON number, exact. flag: true or '
+        'Newest value by attribute id. number: a JSON number that reads back as the same double, '
+        'or one of the strings "NaN", "Infinity", "-Infinity", "-0". integer: a JSON number, '
+        'exact. flag: true or '
         'false. label: a string. document: itself. The attribute''s type tells them apart.';
       COMMENT ON COLUMN sluice.entity_jsonb.hot_times IS
-        'observed_at in microseconds since 1970 by attribute id. A key without one in hot_attrs is a tombstone.';
+        'observed_at in microseconds since 1970 by attribute id. A key without one in hot_attrs is '
+        'a tombstone.';
       COMMENT ON COLUMN sluice.entity_jsonb.overflowed_at IS
-        'When values were last left out because the document would have passed its size cap; they are in '
+        'When values were last left out because the document would have passed its size cap; they '
+        'are in '
         'entity_values all the same. NULL: the document is complete.';
 
       CREATE TABLE sluice.producer_state (
@@ -120,7 +128,8 @@ extension Migration {
         PRIMARY KEY (tenant_id, producer_id, seq)
       );
       COMMENT ON TABLE sluice.rejected_values IS
-        'Values that were handled but not written; the newest 10,000 of each producer. reason: sluice.v1.RejectReason.';
+        'Values that were handled but not written; the newest 10,000 of each producer. reason: '
+        'sluice.v1.RejectReason.';
 
       CREATE TABLE sluice.lost_ranges (
         from_seq bigint NOT NULL,
@@ -132,7 +141,8 @@ extension Migration {
         PRIMARY KEY (tenant_id, producer_id, from_seq)
       );
       COMMENT ON TABLE sluice.lost_ranges IS
-        'Acknowledged values that a failover lost and that their producer no longer held: skipped explicitly.';
+        'Acknowledged values that a failover lost and that their producer no longer held: skipped '
+        'explicitly.';
 
       -- Staging. Everything UNLOGGED is emptied by crash recovery; staging_meta tells that it was.
       CREATE UNLOGGED TABLE sluice.staging_meta (
@@ -146,7 +156,8 @@ extension Migration {
         started_at timestamptz NOT NULL DEFAULT now()
       ) WITH (fillfactor = 50);
       COMMENT ON TABLE sluice.gateways IS
-        'Who is alive, by the database''s clock: beat_at is renewed every second. A lock would not do: the '
+        'Who is alive, by the database''s clock: beat_at is renewed every second. A lock would not '
+        'do: the '
         'kernel of a stopped gateway keeps its connections, and with them its locks, for ever.';
 
       CREATE TABLE sluice.segment_state (
@@ -194,7 +205,8 @@ extension Migration {
         JOIN sluice.producer_state p USING (tenant_id, producer_id)
         WHERE s.seq > p.durable_seq;
       COMMENT ON VIEW sluice.entity_values_ingest IS
-        'Staged and not yet durable. Union it with entity_values in one READ COMMITTED statement: then a '
+        'Staged and not yet durable. Union it with entity_values in one READ COMMITTED statement: '
+        'then a '
         'value is seen exactly once, before, during and after its promotion.';
 
       CREATE TABLE sluice.heartbeat (
@@ -207,7 +219,8 @@ extension Migration {
       ) WITH (fillfactor = 10);
       INSERT INTO sluice.heartbeat DEFAULT VALUES;
       COMMENT ON TABLE sluice.heartbeat IS
-        'One row. lsn: everything committed up to it is visible wherever this row is, also on a logical subscriber.';
+        'One row. lsn: everything committed up to it is visible wherever this row is, also on a '
+        'logical subscriber.';
 
       CREATE TABLE sluice.heartbeat_history (
         beat_at timestamptz PRIMARY KEY,
@@ -217,7 +230,8 @@ extension Migration {
         system_identifier bigint NOT NULL
       );
       COMMENT ON TABLE sluice.heartbeat_history IS
-        'Seeds the clock of a new gateway: a sample a second for five minutes, then one each half minute for '
+        'Seeds the clock of a new gateway: a sample a second for five minutes, then one each half '
+        'minute for '
         'a little over an hour.';
       """#
   )

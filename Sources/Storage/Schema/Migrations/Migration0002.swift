@@ -14,9 +14,10 @@ extension Migration {
           pg_get_expr(c.relpartbound, c.oid), $bound$FROM \('(.+)'\) TO \('(.+)'\)$bound$) AS bound
         WHERE i.inhparent = 'sluice.entity_values'::regclass AND bound IS NOT NULL;
 
-      -- Covers now and `ahead` more windows. What older windows of another width cover already is left out
-      -- of the new ones, so the width may change at any time. ATTACH, not PARTITION OF: the parent stays
-      -- open for writing; only the (empty) default partition is locked, and that for at most a second.
+      -- Covers now and `ahead` more windows. What older windows of another width cover already is
+      -- left out of the new ones, so the width may change at any time. ATTACH, not PARTITION OF:
+      -- the parent stays open for writing; only the (empty) default partition is locked, and that
+      -- for at most a second.
       CREATE FUNCTION sluice.ensure_partitions(width text DEFAULT NULL, ahead integer DEFAULT NULL)
       RETURNS TABLE (partition_name text, range_from timestamptz, range_to timestamptz, action text)
       LANGUAGE plpgsql SET lock_timeout = '1s' AS $function$
@@ -26,10 +27,13 @@ extension Migration {
         start timestamp;
         gap tstzrange;
       BEGIN
-        width := coalesce(width, (SELECT s.value FROM sluice.settings s WHERE s.name = 'partition_width'));
-        ahead := coalesce(ahead, (SELECT s.value::integer FROM sluice.settings s WHERE s.name = 'partitions_ahead'));
+        width := coalesce(width, (SELECT s.value FROM sluice.settings s
+          WHERE s.name = 'partition_width'));
+        ahead := coalesce(ahead, (SELECT s.value::integer FROM sluice.settings s
+          WHERE s.name = 'partitions_ahead'));
         IF width IS NULL OR width NOT IN ('hour', 'day', 'week', 'month') THEN
-          RAISE EXCEPTION 'partition width must be hour, day, week or month' USING ERRCODE = '22023';
+          RAISE EXCEPTION 'partition width must be hour, day, week or month'
+            USING ERRCODE = '22023';
         END IF;
         IF ahead NOT BETWEEN 0 AND 1000 THEN
           RAISE EXCEPTION 'partitions ahead must be 0 to 1000' USING ERRCODE = '22023';
@@ -41,12 +45,14 @@ extension Migration {
           SELECT unnest(
             tstzmultirange(tstzrange((start + n * step) AT TIME ZONE 'UTC',
                                      (start + (n + 1) * step) AT TIME ZONE 'UTC', '[)'))
-            - coalesce((SELECT range_agg(r.covers) FROM sluice.partition_ranges r), '{}'::tstzmultirange))
+            - coalesce((SELECT range_agg(r.covers)
+              FROM sluice.partition_ranges r), '{}'::tstzmultirange))
           FROM generate_series(0, ahead) AS n
         LOOP
           range_from := lower(gap);
           range_to := upper(gap);
-          partition_name := 'entity_values_p' || to_char(range_from AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISS');
+          partition_name := 'entity_values_p'
+            || to_char(range_from AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISS');
           BEGIN
             EXECUTE format('CREATE TABLE sluice.%I (LIKE sluice.entity_values INCLUDING DEFAULTS '
                            'INCLUDING CONSTRAINTS INCLUDING STORAGE)', partition_name);
@@ -62,7 +68,8 @@ extension Migration {
               END IF;
               action := 'created, default emptied into it';
             END IF;
-            EXECUTE format('ALTER TABLE sluice.entity_values ATTACH PARTITION sluice.%I FOR VALUES FROM (%L) TO (%L)',
+            EXECUTE format('ALTER TABLE sluice.entity_values ATTACH PARTITION sluice.%I FOR VALUES '
+            'FROM (%L) TO (%L)',
                            partition_name, range_from, range_to);
           EXCEPTION WHEN lock_not_available THEN
             action := 'busy';
@@ -72,7 +79,8 @@ extension Migration {
       END
       $function$;
 
-      -- Drops what ended longer ago than `retention`. A partition in use is reported busy: try again later.
+      -- Drops what ended longer ago than `retention`. A partition in use is reported busy: try
+      -- again later.
       CREATE FUNCTION sluice.drop_expired_partitions(retention interval DEFAULT NULL)
       RETURNS TABLE (partition_name text, range_from timestamptz, range_to timestamptz, action text)
       LANGUAGE plpgsql SET lock_timeout = '1s' AS $function$
@@ -80,7 +88,8 @@ extension Migration {
       DECLARE
         expired record;
       BEGIN
-        retention := coalesce(retention, (SELECT s.value::interval FROM sluice.settings s WHERE s.name = 'retention'));
+        retention := coalesce(retention, (SELECT s.value::interval FROM sluice.settings s
+          WHERE s.name = 'retention'));
         IF retention IS NULL OR retention < interval '0' THEN
           RAISE EXCEPTION 'retention must be a positive interval' USING ERRCODE = '22023';
         END IF;
@@ -104,7 +113,8 @@ extension Migration {
       $function$;
 
       -- 0 when empty, else a figure from the statistics, at least 1. Reads no row.
-      CREATE FUNCTION sluice.default_partition_rows() RETURNS bigint LANGUAGE sql STABLE AS $function$
+      CREATE FUNCTION sluice.default_partition_rows() RETURNS bigint
+        LANGUAGE sql STABLE AS $function$
         SELECT CASE WHEN pg_relation_size('sluice.entity_values_default') = 0 THEN 0
           ELSE greatest(1, pg_stat_get_live_tuples('sluice.entity_values_default'::regclass)) END
       $function$;

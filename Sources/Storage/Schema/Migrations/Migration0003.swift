@@ -5,14 +5,17 @@ extension Migration {
     version: 3,
     name: "catalog",
     sql: #"""
-      -- One row per key, in the order of `keys`; entity_id is NULL where there is none and none was made.
-      -- Existing ones are looked up first: ON CONFLICT alone would use up an id for each.
-      CREATE FUNCTION sluice.resolve_entities(tenant integer, keys text[], existing_only boolean DEFAULT false)
+      -- One row per key, in the order of `keys`; entity_id is NULL where there is none and none was
+      -- made. Existing ones are looked up first: ON CONFLICT alone would use up an id for each.
+      CREATE FUNCTION sluice.resolve_entities(tenant integer, keys text[],
+        existing_only boolean DEFAULT false)
       RETURNS TABLE ("position" integer, entity_id bigint) LANGUAGE plpgsql AS $function$
       #variable_conflict use_column
       BEGIN
-        IF NOT existing_only AND (SELECT t.may_create_names FROM sluice.tenants t WHERE t.tenant_id = tenant) THEN
-          -- Sorted, so that two callers with the same new keys wait for each other in one direction only.
+        IF NOT existing_only
+          AND (SELECT t.may_create_names FROM sluice.tenants t WHERE t.tenant_id = tenant) THEN
+          -- Sorted, so that two callers with the same new keys wait for each other in one direction
+          -- only.
           INSERT INTO sluice.entities (tenant_id, external_key)
           SELECT tenant, missing.key FROM (
             SELECT DISTINCT k.key COLLATE "C" AS key FROM unnest(keys) AS k(key)
@@ -29,12 +32,14 @@ extension Migration {
       END
       $function$;
 
-      -- One row per name, in the order of `names`. outcome: 'found', 'created', 'type_mismatch' (the row
-      -- shows the existing type), 'not_found' (type 0 asked for an existing one, or the tenant may not
-      -- create names). Mismatches are reported and change nothing; the other names are created all the same.
+      -- One row per name, in the order of `names`. outcome: 'found', 'created', 'type_mismatch'
+      -- (the row shows the existing type), 'not_found' (type 0 asked for an existing one, or the
+      -- tenant may not create names). Mismatches are reported and change nothing; the other names
+      -- are created all the same.
       CREATE FUNCTION sluice.resolve_attributes(
         tenant integer, names text[], types smallint[], units text[], hots boolean[])
-      RETURNS TABLE ("position" integer, attribute_id integer, name text, value_type smallint, unit text,
+      RETURNS TABLE ("position" integer, attribute_id integer, name text, value_type smallint,
+        unit text,
                      is_hot boolean, outcome text)
       LANGUAGE plpgsql AS $function$
       #variable_conflict use_column
@@ -43,22 +48,26 @@ extension Migration {
         may boolean;
         made integer := 0;
       BEGIN
-        IF EXISTS (SELECT FROM unnest(names, types) AS n(name, type) WHERE n.type <> 0 AND NOT EXISTS (
+        IF EXISTS (SELECT FROM unnest(names, types) AS n(name, type) WHERE n.type <> 0
+          AND NOT EXISTS (
             SELECT FROM sluice.attributes a WHERE a.tenant_id = tenant AND a.name = n.name)) THEN
           -- One creator at a time per tenant keeps ids dense.
           SELECT t.next_attribute_id, t.may_create_names INTO next, may
             FROM sluice.tenants t WHERE t.tenant_id = tenant FOR NO KEY UPDATE;
           IF may THEN
             INSERT INTO sluice.attributes (tenant_id, attribute_id, name, value_type, unit, is_hot)
-            SELECT tenant, next - 1 + row_number() OVER (ORDER BY n.place), n.name, n.type, n.unit, n.hot
+            SELECT tenant, next - 1 + row_number()
+              OVER (ORDER BY n.place), n.name, n.type, n.unit, n.hot
             FROM (
               SELECT DISTINCT ON (n.name COLLATE "C") n.*
-              FROM unnest(names, types, units, hots) WITH ORDINALITY AS n(name, type, unit, hot, place)
+              FROM unnest(names, types, units, hots)
+                WITH ORDINALITY AS n(name, type, unit, hot, place)
               WHERE n.type <> 0 AND NOT EXISTS (
                 SELECT FROM sluice.attributes a WHERE a.tenant_id = tenant AND a.name = n.name)
               ORDER BY n.name COLLATE "C", n.place) AS n;
             GET DIAGNOSTICS made = ROW_COUNT;
-            UPDATE sluice.tenants t SET next_attribute_id = next + made, catalog_version = t.catalog_version + 1
+            UPDATE sluice.tenants t
+              SET next_attribute_id = next + made, catalog_version = t.catalog_version + 1
               WHERE t.tenant_id = tenant AND made > 0;
           END IF;
         END IF;
@@ -75,16 +84,21 @@ extension Migration {
       $function$;
 
       -- NULL leaves a field as it is. No row: no such attribute.
-      CREATE FUNCTION sluice.update_attribute(tenant integer, attribute_name text, hot boolean, new_unit text)
-      RETURNS TABLE (attribute_id integer, name text, value_type smallint, unit text, is_hot boolean)
+      CREATE FUNCTION sluice.update_attribute(tenant integer, attribute_name text, hot boolean,
+        new_unit text)
+      RETURNS TABLE (attribute_id integer, name text, value_type smallint, unit text,
+        is_hot boolean)
       LANGUAGE plpgsql AS $function$
       #variable_conflict use_column
       BEGIN
         -- The tenant first, as resolve_attributes does.
-        UPDATE sluice.tenants t SET catalog_version = t.catalog_version + 1 WHERE t.tenant_id = tenant
-          AND EXISTS (SELECT FROM sluice.attributes a WHERE a.tenant_id = tenant AND a.name = attribute_name);
+        UPDATE sluice.tenants t SET catalog_version = t.catalog_version + 1
+          WHERE t.tenant_id = tenant
+          AND EXISTS (SELECT FROM sluice.attributes a WHERE a.tenant_id = tenant
+            AND a.name = attribute_name);
         RETURN QUERY
-          UPDATE sluice.attributes a SET is_hot = coalesce(hot, a.is_hot), unit = coalesce(new_unit, a.unit)
+          UPDATE sluice.attributes a
+            SET is_hot = coalesce(hot, a.is_hot), unit = coalesce(new_unit, a.unit)
           WHERE a.tenant_id = tenant AND a.name = attribute_name
           RETURNING a.attribute_id, a.name, a.value_type, a.unit, a.is_hot;
       END

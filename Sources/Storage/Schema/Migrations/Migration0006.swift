@@ -5,57 +5,70 @@ extension Migration {
     version: 6,
     name: "operations",
     sql: #"""
-      -- Once a second from any gateway. The flush LSN is read before this row is written, so whoever sees
-      -- the row also sees everything up to its lsn. Beats that come within half a second write nothing.
-      CREATE FUNCTION sluice.beat(OUT lsn pg_lsn, OUT beat_at timestamptz) LANGUAGE plpgsql AS $function$
+      -- Once a second from any gateway. The flush LSN is read before this row is written, so
+      -- whoever sees the row also sees everything up to its lsn. Beats that come within half a
+      -- second write nothing.
+      CREATE FUNCTION sluice.beat(OUT lsn pg_lsn, OUT beat_at timestamptz)
+        LANGUAGE plpgsql AS $function$
       #variable_conflict use_column
       DECLARE
         current_lsn pg_lsn := pg_current_wal_flush_lsn();
         current_at timestamptz := clock_timestamp();
-        current_timeline integer := ('x' || left(pg_walfile_name(current_lsn), 8))::bit(32)::integer;
+        current_timeline integer := ('x'
+          || left(pg_walfile_name(current_lsn), 8))::bit(32)::integer;
         cluster bigint := (SELECT c.system_identifier FROM pg_control_system() c);
         written bigint;
       BEGIN
-        UPDATE sluice.heartbeat h SET beat = h.beat + 1, lsn = greatest(h.lsn, current_lsn), beat_at = current_at,
+        UPDATE sluice.heartbeat h
+          SET beat = h.beat + 1, lsn = greatest(h.lsn, current_lsn), beat_at = current_at,
             timeline = current_timeline, system_identifier = cluster
           WHERE h.beat_at < current_at - interval '500 ms' OR h.beat = 0
             OR (h.timeline, h.system_identifier) IS DISTINCT FROM (current_timeline, cluster);
         IF FOUND THEN
           SELECT coalesce(sum(pg_stat_get_tuples_inserted(i.inhrelid)), 0) INTO written
             FROM pg_inherits i WHERE i.inhparent = 'sluice.entity_values'::regclass;
-          INSERT INTO sluice.heartbeat_history VALUES (current_at, current_lsn, written, current_timeline, cluster)
+          INSERT INTO sluice.heartbeat_history
+            VALUES (current_at, current_lsn, written, current_timeline, cluster)
             ON CONFLICT DO NOTHING;
           DELETE FROM sluice.heartbeat_history o
             WHERE o.beat_at < current_at - interval '66 minutes'
               OR (o.beat_at < current_at - interval '5 minutes' AND EXISTS (
                 SELECT FROM sluice.heartbeat_history k
-                WHERE k.beat_at < o.beat_at AND k.beat_at >= date_bin('30 seconds', o.beat_at, 'epoch')));
+                WHERE k.beat_at < o.beat_at
+                  AND k.beat_at >= date_bin('30 seconds', o.beat_at, 'epoch')));
         END IF;
         lsn := current_lsn;
         beat_at := current_at;
       END
       $function$;
 
-      -- Diagnostics, never routing: a half-open link keeps showing its last figures (CONSISTENCY.md).
-      -- staleness: an upper bound from the heartbeat's history; NULL when the history does not reach back.
+      -- Diagnostics, never routing: a half-open link keeps showing its last figures
+      -- (CONSISTENCY.md). staleness: an upper bound from the heartbeat's history; NULL when the
+      -- history does not reach back.
       CREATE FUNCTION sluice.check_replication_lag()
-      RETURNS TABLE (application_name text, client_addr inet, state text, sync_state text, replay_lsn pg_lsn,
+      RETURNS TABLE (application_name text, client_addr inet, state text, sync_state text,
+        replay_lsn pg_lsn,
                      bytes_behind numeric, staleness interval)
       LANGUAGE sql AS $function$
         SELECT r.application_name, r.client_addr, r.state, r.sync_state, r.replay_lsn,
-          CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_flush_lsn(), r.replay_lsn) END,
-          clock_timestamp() - (SELECT max(h.beat_at) FROM sluice.heartbeat_history h WHERE h.lsn <= r.replay_lsn)
+          CASE WHEN pg_is_in_recovery() THEN NULL
+            ELSE pg_wal_lsn_diff(pg_current_wal_flush_lsn(), r.replay_lsn) END,
+          clock_timestamp() - (SELECT max(h.beat_at) FROM sluice.heartbeat_history h
+            WHERE h.lsn <= r.replay_lsn)
         FROM pg_stat_replication r
       $function$;
 
-      -- Values written per second between samples of the heartbeat, newest first; from PostgreSQL's own
-      -- statistics, so that reading it costs nothing.
+      -- Values written per second between samples of the heartbeat, newest first; from PostgreSQL's
+      -- own statistics, so that reading it costs nothing.
       CREATE VIEW sluice.v_write_throughput AS
-        SELECT h.beat_at AS until, h.beat_at - h.before_at AS span, h.values_written - h.before_written AS values_written,
+        SELECT h.beat_at AS until, h.beat_at - h.before_at AS span,
+          h.values_written - h.before_written AS values_written,
           round(((h.values_written - h.before_written)
-            / greatest(extract(epoch FROM h.beat_at - h.before_at), 0.001))::numeric, 1) AS values_per_second
+            / greatest(extract(epoch FROM h.beat_at - h.before_at), 0.001))::numeric,
+              1) AS values_per_second
         FROM (
-          SELECT n.*, lag(n.beat_at) OVER w AS before_at, lag(n.values_written) OVER w AS before_written
+          SELECT n.*, lag(n.beat_at) OVER w AS before_at, lag(n.values_written)
+            OVER w AS before_written
           FROM sluice.heartbeat_history n WINDOW w AS (ORDER BY n.beat_at)) AS h
         WHERE h.values_written >= h.before_written
         ORDER BY h.beat_at DESC;
@@ -64,7 +77,8 @@ extension Migration {
       CREATE FUNCTION sluice.health_check() RETURNS TABLE (check_name text, ok boolean, detail text)
       LANGUAGE plpgsql AS $function$
       BEGIN
-        RETURN QUERY SELECT 'primary', NOT pg_is_in_recovery(), 'in recovery: ' || pg_is_in_recovery();
+        RETURN QUERY SELECT 'primary', NOT pg_is_in_recovery(), 'in recovery: '
+          || pg_is_in_recovery();
         RETURN QUERY SELECT 'synchronous_commit', current_setting('synchronous_commit') <> 'off',
           current_setting('synchronous_commit');
         RETURN QUERY SELECT 'heartbeat', h.beat_at > clock_timestamp() - interval '10 s',
@@ -75,14 +89,31 @@ extension Migration {
           FROM sluice.partition_ranges r WHERE lower(r.covers) > now();
         RETURN QUERY SELECT 'default_partition', n = 0, 'about ' || n || ' rows'
           FROM sluice.default_partition_rows() AS n;
-        RETURN QUERY SELECT 'staging', count(*) = 0, count(*) || ' gateways dead with staged batches'
-          FROM (SELECT DISTINCT s.gateway_id FROM sluice.staged_batches b JOIN sluice.segment_state s USING (segment)
+        RETURN QUERY SELECT 'staging', count(*) = 0, count(*)
+          || ' gateways dead with staged batches'
+          FROM (SELECT DISTINCT s.gateway_id FROM sluice.staged_batches b
+            JOIN sluice.segment_state s USING (segment)
                 JOIN sluice.producer_state p USING (tenant_id, producer_id)
                 LEFT JOIN sluice.gateways g ON g.gateway_id = s.gateway_id
                   AND g.beat_at > clock_timestamp() - interval '10 s'
-                WHERE g.gateway_id IS NULL AND b.last_seq > p.durable_seq AND b.epoch = p.epoch) AS d;
+                WHERE g.gateway_id IS NULL AND b.last_seq > p.durable_seq
+                  AND b.epoch = p.epoch) AS d;
         RETURN QUERY SELECT 'lost_ranges', count(*) = 0, count(*) || ' recorded in the last day'
           FROM sluice.lost_ranges l WHERE l.recorded_at > now() - interval '1 day';
+      END
+      $function$;
+
+      -- Forgets producers that nobody has heard of for `age`, never less than 90 days: one that is
+      -- forgotten could send again what it sent before.
+      CREATE FUNCTION sluice.forget_producers(age interval DEFAULT '400 days') RETURNS bigint
+      LANGUAGE plpgsql AS $function$
+      DECLARE
+        forgotten bigint;
+      BEGIN
+        DELETE FROM sluice.producer_state p
+          WHERE greatest(p.updated_at, p.opened_at) < now() - greatest(age, interval '90 days');
+        GET DIAGNOSTICS forgotten = ROW_COUNT;
+        RETURN forgotten;
       END
       $function$;
 
