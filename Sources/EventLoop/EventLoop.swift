@@ -27,10 +27,10 @@ public struct Registration: Hashable, Sendable {
 
 /// An epoll loop that is also the executor of the actor living on it.
 ///
-/// Everything but `enqueue`, `stop` and `isIsolatingCurrentContext` is called on the thread that runs
-/// `run()`, or before it runs. A task that shall stay on the loop over its suspensions must have been
-/// started with `Task(executorPreference: loop)`; without it every resume costs a trip through the
-/// global pool. The loop must outlive its actors, which hold it unowned.
+/// Everything but `enqueue`, `stop` and `isIsolatingCurrentContext` is called on the thread that
+/// runs `run()`, or before it runs. A task that shall stay on the loop over its suspensions must
+/// have been started with `Task(executorPreference: loop)`; without it every resume costs a trip
+/// through the global pool. The loop must outlive its actors, which hold it unowned.
 public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
   private struct Slot {
     var handler: (any ReadinessHandler)?
@@ -152,7 +152,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     }
   }
 
-  /// Stops watching a descriptor: its handler is not called again, not even for events already taken.
+  /// Stops watching a descriptor: its handler is called no more, not even for events already taken.
   public func remove(_ registration: Registration) {
     assertOwned()
     guard isCurrent(registration) else { return }
@@ -274,7 +274,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     }
   }
 
-  /// Runs one batch: jobs that jobs enqueue wait for the next turn, so that sockets are not starved.
+  /// Runs one batch: jobs that jobs enqueue wait for the next turn, for the sake of the sockets.
   private func runJobs() {
     swap(&jobs, &runningJobs)
     for job in runningJobs {

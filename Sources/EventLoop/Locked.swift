@@ -4,8 +4,8 @@ internal import Glibc
 
 /// A value behind a lock.
 ///
-/// Not `Synchronization.Mutex`, whose futex calls ThreadSanitizer does not see: every value it guards
-/// would be reported as a race.
+/// Not `Synchronization.Mutex`, whose futex calls ThreadSanitizer does not see: every value it
+/// guards would be reported as a race.
 @safe
 struct Locked<Value>: ~Copyable {
   // Both allocated, because neither may move while threads wait (pthread_mutex_init(3)).

@@ -2,7 +2,7 @@ internal import Glibc
 
 // A point on the clock that never goes back, for deadlines and ages.
 
-/// Nanoseconds of `CLOCK_MONOTONIC`: comparable within one boot of one machine, meaningless elsewhere.
+/// Nanoseconds of `CLOCK_MONOTONIC`: comparable within one boot of one machine only.
 public struct MonotonicTime: Comparable, Hashable, Sendable {
   /// Nanoseconds since an unspecified start.
   public var nanoseconds: UInt64
@@ -45,7 +45,7 @@ public struct MonotonicTime: Comparable, Hashable, Sendable {
   }
 }
 
-/// The clock of the calendar, which can jump: for judging times that others say, never for deadlines.
+/// The clock of the calendar, which can jump: for judging times of others, never for deadlines.
 public enum WallClock {
   /// Microseconds since 1970-01-01T00:00:00Z.
   public static func nowUnixMicroseconds() -> Int64 {

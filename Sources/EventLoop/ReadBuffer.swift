@@ -33,7 +33,8 @@ public final class ReadBuffer {
   ///
   /// - Throws: what `body` throws.
   public func withBytes<Result, E: Error>(
-    _ count: Int, _ body: (RawSpan) throws(E) -> Result
+    _ count: Int,
+    _ body: (RawSpan) throws(E) -> Result
   ) throws(E) -> Result {
     precondition((0...byteCount).contains(count), "only what the block holds")
     return try body(unsafe RawSpan(_unsafeStart: storage, byteCount: count))

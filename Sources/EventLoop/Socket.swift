@@ -16,7 +16,7 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     self.port = port
   }
 
-  /// Parses "127.0.0.1:7171", "[::1]:7171" or "localhost:7171"; nil when the port is missing or wrong.
+  /// Parses "127.0.0.1:7171", "[::1]:7171" or "localhost:7171"; nil when that is not what it is.
   public init?(_ text: String) {
     guard let colon = text.lastIndex(of: ":") else { return nil }
     let digits = text[text.index(after: colon)...]
@@ -120,8 +120,8 @@ public struct Socket: ~Copyable {
 
   /// The next waiting connection, nil when there is none.
   ///
-  /// - Throws: `SystemError` when no descriptor or memory is left; connections that died while waiting
-  ///   are skipped.
+  /// - Throws: `SystemError` when no descriptor or memory is left; connections that died while
+  ///   waiting are skipped.
   public func accept() throws(SystemError) -> Socket? {
     while true {
       do throws(SystemError) {

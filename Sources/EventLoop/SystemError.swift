@@ -35,7 +35,9 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
   }
 }
 
-/// The one door to system calls: `EINTR` never leaves it, would-block is `nil`, a bad descriptor of our own crashes.
+/// The one door to system calls.
+///
+/// `EINTR` never leaves it, would-block is `nil`, a bad descriptor of our own crashes.
 enum SystemCall {
   /// Runs `body` until it is not interrupted.
   ///

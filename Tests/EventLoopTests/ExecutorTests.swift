@@ -14,6 +14,31 @@ struct ExecutorTests {
     }
   }
 
+  @Test("a spawned task is on the loop, also after it slept, and slept long enough")
+  func spawnAndSleep() async throws {
+    try await withLoopThread { loop in
+      await withCheckedContinuation { done in
+        loop.spawn {
+          #expect(loop.isOnLoopThread)
+          let start = loop.now
+          await loop.sleep(for: .milliseconds(3))
+          #expect(loop.isOnLoopThread)
+          #expect(loop.now >= start + .milliseconds(3))
+          done.resume()
+        }
+      }
+    }
+  }
+
+  @Test("a program that does one thing runs it on the calling thread and ends with it")
+  func runBlocking() throws {
+    let result = try EventLoop.runBlocking { loop in
+      await loop.sleep(for: .milliseconds(1))
+      return loop.isOnLoopThread ? 7 : 0
+    }
+    #expect(result == 7)
+  }
+
   @Test("callbacks of the loop are inside the actor")
   func assumeIsolated() async throws {
     try await withLoopThread { loop in

@@ -44,11 +44,7 @@ actor Resident {
   func add() { count += 1 }
 
   /// Suspends until the loop's timer resumes.
-  func pause(_ duration: Duration) async {
-    await withCheckedContinuation { continuation in
-      _ = loop.schedule(at: loop.now + duration) { continuation.resume() }
-    }
-  }
+  func pause(_ duration: Duration) async { await loop.sleep(for: duration) }
 }
 
 /// A handler made of a closure; counts its calls.

@@ -2,10 +2,8 @@ internal import Testing
 
 // Words that Sources may not say, or not without a reason beside them.
 
-/// The two places where tasks are started, so that every task stays on its loop.
-private let taskStarters = [
-  "Sources/Server/Process/Worker.swift", "Sources/Client/ClientLoop.swift",
-]
+/// The one place where tasks are started, so that every task stays on its loop.
+private let taskStarters = ["Sources/EventLoop/LoopTasks.swift"]
 
 /// The one type whose safety the compiler is not asked to show.
 private let uncheckedFiles = ["Sources/EventLoop/EventLoop.swift"]

@@ -17,7 +17,7 @@ func missingPaths(_ document: File, exists: (String) -> Bool) -> [Finding] {
   }
 }
 
-/// The path that a piece of code names: of "scripts/test --all" the first word, of a pattern its folder.
+/// The path that a piece of code names: of a command the first word, of a pattern its folder.
 private func repositoryPath(_ code: Substring) -> String? {
   let word = code.prefix { $0 != " " && $0 != ":" && $0 != "#" }
   let parts = word.split(separator: "/").prefix { !$0.contains(/[*<{…$]/) }

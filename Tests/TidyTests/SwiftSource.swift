@@ -121,7 +121,7 @@ private struct SwiftScanner {
     }
   }
 
-  /// What closes the literal that opens here, and its escape, each with as many `#` as it opens with.
+  /// What closes the literal that opens here, and its escape, each with the `#` it opens with.
   private func openingQuotes() -> (delimiter: [UInt8], escape: [UInt8])? {
     var position = index
     while position < bytes.count, bytes[position] == UInt8(ascii: "#") { position += 1 }
