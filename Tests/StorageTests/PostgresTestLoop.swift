@@ -67,8 +67,8 @@ func connect(
 func soon(_ duration: Duration = .seconds(20)) -> MonotonicTime { .now() + duration }
 
 /// The error that `body` throws.
-func failure(
-  of body: () async throws(PostgresError) -> Void
+func thrown(
+  by body: () async throws(PostgresError) -> Void
 ) async -> PostgresError? {
   do throws(PostgresError) {
     try await body()
@@ -82,4 +82,11 @@ func failure(
 func pause(_ duration: Duration, on loop: EventLoop) async {
   let cell = WaitCell<Bool>()
   _ = await cell.wait { _ = loop.schedule(at: .now() + duration) { cell.resume(true) } }
+}
+
+extension PostgresCopy {
+  /// Sends a part of an array.
+  func put(_ bytes: [UInt8], _ range: Range<Int>) async throws(PostgresError) {
+    try await unsafe put(bytes.span.bytes.extracting(range))
+  }
 }

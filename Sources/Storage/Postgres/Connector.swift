@@ -185,7 +185,10 @@ final class Connector: ReadinessHandler {
     watch = nil
     if let timer = timer.take() { loop.cancel(timer) }
     phase = .ended
-    finished(PostgresConnection.adopting(session, role: role, cancelKey: key, on: loop))
+    guard let channel = PostgresChannel(session, cancelKey: key, on: loop) else {
+      return finished(.failure(error(.outOfResources)))
+    }
+    finished(.success(PostgresConnection(channel, role: role)))
   }
 
   private func fail(_ kind: PostgresConnectFailure.Kind) { end(.failure(error(kind))) }

@@ -25,7 +25,9 @@ final class WaitCell<Value: Sendable>: Sendable {
 
   /// Suspends until `resume`, or until the task is cancelled when `cancelled` is given.
   ///
-  /// `start` runs once the cell is ready to be resumed; it may resume it.
+  /// `start` runs once the cell is ready to be resumed; it may resume it. Between the call and `start` the loop
+  /// may turn when `cancelled` is given: the standard library's cancellation handler runs its operation as a job
+  /// of its own. What comes in that time finds the cell empty, so `start` has to look at the state.
   func wait(cancelled: Value? = nil, _ start: () -> Void = {}) async -> Value {
     state.withLock { $0 = .empty }
     guard let cancelled else { return await suspend(start) }
