@@ -34,13 +34,13 @@ struct ReadinessTests {
       handler: watcher
     )
     watcher.act { [unowned watcher] _ in
-      if watcher.calls.count == 1 { loop.setInterest(registration, []) }
-      if watcher.calls.count == 2 { loop.setInterest(registration, []); loop.stop() }
-    }
-    // Silent while the interest is empty, heard again when it is both.
-    _ = loop.schedule(at: loop.now + .milliseconds(20)) {
-      #expect(watcher.calls == [.writable])
-      loop.setInterest(registration, [.readable, .writable])
+      loop.setInterest(registration, [])
+      guard watcher.calls.count == 1 else { return loop.stop() }
+      // Silent while the interest is empty, heard again when it is both.
+      _ = loop.schedule(at: loop.now + .milliseconds(20)) {
+        #expect(watcher.calls == [.writable])
+        loop.setInterest(registration, [.readable, .writable])
+      }
     }
     runBounded(loop)
     #expect(watcher.calls == [.writable, [.readable, .writable]])

@@ -4,8 +4,16 @@ internal import Testing
 
 @Suite("Socket")
 struct SocketTests {
-  @Test("carries bytes both ways, and the end of each way", arguments: ["127.0.0.1", "::1"])
-  func echo(host: String) throws {
+  @Test("carries bytes both ways, and the end of each way")
+  func echoVersion4() throws { try echo("127.0.0.1") }
+
+  @Test(
+    "the same over IPv6",
+    .enabled(if: (try? Endpoint.listening("::1")) != nil, "this machine has no IPv6")
+  )
+  func echoVersion6() throws { try echo("::1") }
+
+  private func echo(_ host: String) throws {
     let loop = try EventLoop()
     let listener = try Endpoint.listening(host)
     let port = try listener.socket.localPort()
@@ -126,7 +134,8 @@ struct SocketTests {
   func unknownHost() {
     // Refused by the resolver itself, without asking a name server.
     let error = #expect(throws: SystemError.self) { try Endpoint.listening("a..b") }
-    #expect(error?.description == "getaddrinfo: Name or service not known")
+    #expect(error.map { $0.code < 0 } == true)
+    #expect(error?.description.hasPrefix("getaddrinfo: ") == true)
   }
 
   @Test("errors say what they are")
@@ -134,6 +143,7 @@ struct SocketTests {
     #expect(SystemError(call: "accept4", code: EMFILE).isOutOfDescriptors)
     #expect(!SystemError(call: "accept4", code: EMFILE).isDisconnect)
     #expect(SystemError(call: "bind", code: EADDRINUSE).isAddressInUse)
-    #expect(SystemError(call: "x", code: EAI_AGAIN).description.contains("emporary failure"))
+    let unknown = SystemError(call: "getaddrinfo", code: EAI_NONAME)
+    #expect(unknown.description == "getaddrinfo: Name or service not known")
   }
 }
