@@ -71,6 +71,15 @@ public struct BatchView: ~Escapable {
   /// A serialised Columns message: the bytes to check, keep and unpack.
   public private(set) var columns: RawSpan
 
+  /// A batch that was kept: its bytes and what they said about themselves.
+  @_lifetime(copy columns)
+  public init(firstSeq: UInt64, count: UInt32, crc32c: UInt32, columns: RawSpan) {
+    self.firstSeq = firstSeq
+    self.count = count
+    self.crc32c = crc32c
+    self.columns = columns
+  }
+
   /// Reads a Batch message.
   @_lifetime(copy bytes)
   init(decoding bytes: RawSpan) throws(MessageError) {

@@ -29,19 +29,35 @@ extension RawSpan {
   /// Whether the bytes are exactly those of `text`.
   public func equals(_ text: StaticString) -> Bool {
     guard byteCount == text.utf8CodeUnitCount else { return false }
-    for index in 0..<byteCount
-    where unsafe byte(at: index) != text.utf8Start[index] {
-      return false
-    }
-    return true
+    return unsafe equals(UnsafeRawPointer(text.utf8Start))
   }
 
   /// Whether both spans hold the same bytes.
   public func equals(_ other: RawSpan) -> Bool {
     guard byteCount == other.byteCount else { return false }
-    for index in 0..<byteCount where byte(at: index) != other.byte(at: index) {
-      return false
+    return unsafe other.withUnsafeBytes { buffer in
+      guard let start = buffer.baseAddress else { return true }
+      return unsafe equals(start)
     }
-    return true
+  }
+
+  /// Compares with as many bytes at `other`, eight at a time.
+  private func equals(_ other: UnsafeRawPointer) -> Bool {
+    unsafe withUnsafeBytes { buffer in
+      var offset = 0
+      while buffer.count - offset >= 8 {
+        let left = unsafe buffer.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        let right = unsafe other.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        guard left == right else { return false }
+        offset += 8
+      }
+      while offset < buffer.count {
+        guard unsafe buffer[offset] == other.load(fromByteOffset: offset, as: UInt8.self) else {
+          return false
+        }
+        offset += 1
+      }
+      return true
+    }
   }
 }

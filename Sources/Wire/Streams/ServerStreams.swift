@@ -32,15 +32,36 @@ public struct ServerStreams: Sendable {
   ///   - body: likewise; the ranges in the answer count from its start.
   ///   - lookup: finds a method by the bytes of service and method name.
   /// - Returns: what to do. After `.close` the connection is over.
+  @inlinable
   public mutating func receive<Method>(
     _ header: FrameHeader,
     _ body: RawSpan,
     lookup: (_ service: RawSpan, _ method: RawSpan) -> MethodLookup<Method>
   ) -> ServerAction<Method> {
-    switch header.kind {
-    case .request: receiveRequest(header, body, lookup: lookup)
-    case .data: receiveData(header)
-    case .response, .unknown: receiveUnknown()
+    // Only this wrapper is generic, and specialised in the server's module.
+    var found: Method?
+    let decision = decide(header, body) { service, name in
+      switch lookup(service, name) {
+      case .found(let method, let kind):
+        found = method
+        return .found((), kind)
+      case .unknownService: return .unknownService
+      case .unknownMethod: return .unknownMethod
+      }
+    }
+    switch decision {
+    case .dispatchUnary(let token, _, let request):
+      guard let found else { preconditionFailure("a call was dispatched without its method") }
+      return .dispatchUnary(token, found, request)
+    case .openStream(let token, _, let kind, let request, let remoteClosed):
+      guard let found else { preconditionFailure("a stream was opened without its method") }
+      return .openStream(token, found, kind, request, remoteClosed: remoteClosed)
+    case .deliver(let token, let remoteClosed): return .deliver(token, remoteClosed: remoteClosed)
+    case .halfClose(let token): return .halfClose(token)
+    case .refuse(let id, let status): return .refuse(streamID: id, status)
+    case .fail(let token, let status): return .fail(token, status)
+    case .ignore: return .ignore
+    case .close(let reason): return .close(reason)
     }
   }
 
@@ -75,11 +96,27 @@ public struct ServerStreams: Sendable {
     return tokens
   }
 
-  private mutating func receiveRequest<Method>(
+  /// An action before its method is filled in.
+  @usableFromInline typealias Decision = ServerAction<Void>
+
+  @usableFromInline
+  mutating func decide(
     _ header: FrameHeader,
     _ body: RawSpan,
-    lookup: (_ service: RawSpan, _ method: RawSpan) -> MethodLookup<Method>
-  ) -> ServerAction<Method> {
+    lookup: (_ service: RawSpan, _ method: RawSpan) -> MethodLookup<Void>
+  ) -> Decision {
+    switch header.kind {
+    case .request: receiveRequest(header, body, lookup: lookup)
+    case .data: receiveData(header)
+    case .response, .unknown: receiveUnknown()
+    }
+  }
+
+  private mutating func receiveRequest(
+    _ header: FrameHeader,
+    _ body: RawSpan,
+    lookup: (_ service: RawSpan, _ method: RawSpan) -> MethodLookup<Void>
+  ) -> Decision {
     let id = header.streamID
     guard id % 2 == 1 else { return misplaced(id, .evenStreamID) }
     if let stream = streams[id] {
@@ -95,23 +132,23 @@ public struct ServerStreams: Sendable {
     switch lookup(body.extracting(request.service), body.extracting(request.method)) {
     case .unknownService: return refuse(id, .unknownService)
     case .unknownMethod: return refuse(id, .unknownMethod)
-    case .found(let method, .unary):
+    case .found(_, .unary):
       guard unaryCallsInFlight < WireLimits.unaryCallsMax else {
         return refuse(id, .tooManyUnaryCalls)
       }
       unaryCallsInFlight += 1
       let token = add(id, isUnary: true, isRemoteClosed: true)
-      return .dispatchUnary(token, method, request)
-    case .found(let method, let kind):
+      return .dispatchUnary(token, (), request)
+    case .found(_, let kind):
       guard openStreams < WireLimits.openStreamsMax else { return refuse(id, .tooManyStreams) }
       openStreams += 1
       let isRemoteClosed = kind == .serverStreaming || header.flags.contains(.remoteClosed)
       let token = add(id, isUnary: false, isRemoteClosed: isRemoteClosed)
-      return .openStream(token, method, kind, request, remoteClosed: isRemoteClosed)
+      return .openStream(token, (), kind, request, remoteClosed: isRemoteClosed)
     }
   }
 
-  private mutating func receiveData<Method>(_ header: FrameHeader) -> ServerAction<Method> {
+  private mutating func receiveData(_ header: FrameHeader) -> Decision {
     let id = header.streamID
     guard var stream = streams[id] else {
       if recent.contains(id) { return .ignore }
@@ -130,7 +167,7 @@ public struct ServerStreams: Sendable {
     return closes ? .halfClose(token) : .ignore
   }
 
-  private mutating func receiveUnknown<Method>() -> ServerAction<Method> {
+  private mutating func receiveUnknown() -> Decision {
     unknownFrames += 1
     return unknownFrames > WireLimits.unknownFramesMax ? .close(.tooManyUnknownFrames) : .ignore
   }
@@ -156,13 +193,13 @@ public struct ServerStreams: Sendable {
   }
 
   /// A Request that never becomes a stream: later Data on it is dropped, the client may have sent it already.
-  private mutating func refuse<Method>(_ id: UInt32, _ status: Status) -> ServerAction<Method> {
+  private mutating func refuse(_ id: UInt32, _ status: Status) -> Decision {
     recent.insert(id)
     return .refuse(streamID: id, status)
   }
 
   /// A frame that no stream can own; answered once per id, counted, and too many close the connection.
-  private mutating func misplaced<Method>(_ id: UInt32, _ status: Status) -> ServerAction<Method> {
+  private mutating func misplaced(_ id: UInt32, _ status: Status) -> Decision {
     misplacedFrames += 1
     guard misplacedFrames <= WireLimits.misplacedFramesMax else {
       return .close(.tooManyMisplacedFrames)
@@ -171,11 +208,11 @@ public struct ServerStreams: Sendable {
   }
 
   /// The client broke an open stream: its one ending is the error.
-  private mutating func fail<Method>(
+  private mutating func fail(
     _ id: UInt32,
     _ stream: Stream,
     _ status: Status
-  ) -> ServerAction<Method> {
+  ) -> Decision {
     remove(id, stream, remember: true)
     return .fail(StreamToken(id: id, generation: stream.generation), status)
   }
