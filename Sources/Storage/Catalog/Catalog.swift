@@ -1,0 +1,422 @@
+public import EventLoop
+
+// One worker's copy of the names: resolved on demand, refreshed when their version rises.
+
+/// Names to ids, and what a batch needs to know of ids.
+///
+/// Confined to its loop's thread.
+public final class Catalog {
+  /// How often versions are compared.
+  static let refreshInterval: Duration = .seconds(1)
+  /// How long a question that many sessions share may take.
+  static let questionTimeout: Duration = .seconds(5)
+
+  private let pool: PostgresPool
+  private let loop: EventLoop
+  private var names = KnownNames()
+  private var unknown = UnknownIDs()
+  /// Sessions that wait for the question under way.
+  private var waiters: [WaitCell<Result<Bool, StorageError>>] = []
+  private var isAsking = false
+  private var nextQuestionAt: MonotonicTime
+  private var sleeper: WaitCell<Bool>?
+  private var isShutDown = false
+
+  /// The largest future limit any gateway ever had, in microseconds; nil until `refresh` has read it.
+  public private(set) var futureLimitMicroseconds: Int64?
+  /// Questions for unknown ids asked so far.
+  public private(set) var questionCount = 0
+
+  /// A catalog that knows nothing yet.
+  public init(pool: PostgresPool, loop: EventLoop) {
+    self.pool = pool
+    self.loop = loop
+    nextQuestionAt = loop.now
+  }
+
+  // MARK: What is known
+
+  /// Entities known now, of all tenants.
+  public var entityCount: Int { names.entityCount }
+  /// Attributes known now, of all tenants.
+  public var attributeCount: Int { names.attributeCount }
+
+  /// What is known of a tenant's ids, as a snapshot; does not wait.
+  public func index(of tenant: Int32) -> CatalogIndex {
+    if names.versions[tenant] == nil { names.touch(tenant, now: loop.now) }
+    return names.index(of: tenant)
+  }
+
+  /// An attribute that is known; nil does not mean that it does not exist: `learn` it.
+  public func attribute(_ id: UInt32, of tenant: Int32) -> CatalogAttribute? {
+    names.attribute(id, of: tenant)
+  }
+
+  // MARK: Names to ids
+
+  /// Ids of entities in the order of their keys; unknown ones are created unless `existingOnly`.
+  ///
+  /// Keys have 1 to 512 bytes each and no NUL, which the caller has checked.
+  ///
+  /// - Throws: `.entityNotFound`, `.mayNotCreateNames`, `.postgres`.
+  public func resolveEntities(
+    tenant: Int32,
+    keys: [String],
+    existingOnly: Bool,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> [Int64] {
+    let statement = PostgresStatement(
+      "SELECT entity_id FROM sluice.resolve_entities($1, $2, $3) ORDER BY \"position\"",
+      [.int32(tenant), .array(keys), .bool(existingOnly)]
+    )
+    let found = try await ask(statement, deadline) { result throws(PostgresError) in
+      guard result.rowCount == keys.count else { throw .protocolViolation("an id for each key") }
+      var ids: [Int64?] = []
+      ids.reserveCapacity(keys.count)
+      for row in 0..<result.rowCount { ids.append(try result.int64(row: row, column: 0)) }
+      return ids
+    }
+    names.add(entities: found.compactMap { $0 }, to: tenant, now: loop.now)
+    var ids: [Int64] = []
+    ids.reserveCapacity(found.count)
+    for (index, id) in found.enumerated() {
+      guard let id else { throw existingOnly ? .entityNotFound(index: index) : .mayNotCreateNames }
+      unknown.setPresent(.entity(id, tenant: tenant))
+      ids.append(id)
+    }
+    return ids
+  }
+
+  /// Attributes in the order of the wishes; unknown ones are created with the type given.
+  ///
+  /// Names have 1 to 256 bytes, units at most 64, none has a NUL, which the caller has checked.
+  ///
+  /// - Throws: `.attributeNotFound`, `.attributeTypeMismatch`, `.mayNotCreateNames`, `.postgres`; the other
+  ///   wishes have been fulfilled all the same.
+  public func resolveAttributes(
+    tenant: Int32,
+    _ wanted: [WantedAttribute],
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> [CatalogAttribute] {
+    var hots = PostgresArray(of: .bool)
+    for wish in wanted { hots.append(wish.isHot) }
+    let statement = PostgresStatement(
+      """
+      SELECT attribute_id, name, value_type, unit, is_hot, outcome
+      FROM sluice.resolve_attributes($1, $2, $3::int4[]::int2[], $4, $5) ORDER BY "position"
+      """,
+      [
+        .int32(tenant), .array(wanted.map(\.name)),
+        .array(wanted.map { Int32($0.type?.rawValue ?? 0) }), .array(wanted.map(\.unit)),
+        .array(hots),
+      ]
+    )
+    let found = try await ask(statement, deadline) { result throws(PostgresError) in
+      guard result.rowCount == wanted.count else { throw .protocolViolation("a row for each name") }
+      var found: [(attribute: CatalogAttribute?, outcome: String)] = []
+      for row in 0..<result.rowCount {
+        let isThere = try result.int64(row: row, column: 0) != nil
+        let attribute = isThere ? try CatalogAttribute(result, row: row, column: 0) : nil
+        found.append((attribute, result.text(row: row, column: 5) ?? ""))
+      }
+      return found
+    }
+    for case let attribute? in found.map(\.attribute) { remember(attribute, tenant) }
+    var attributes: [CatalogAttribute] = []
+    for (index, (attribute, outcome)) in found.enumerated() {
+      guard let attribute else {
+        throw wanted[index].type == nil ? .attributeNotFound(index: index) : .mayNotCreateNames
+      }
+      guard outcome != "type_mismatch" else {
+        throw .attributeTypeMismatch(index: index, existing: attribute.type)
+      }
+      attributes.append(attribute)
+    }
+    return attributes
+  }
+
+  /// Attributes by name in byte order, at most `limit`: names that start with `prefix` and stand behind
+  /// `name`, which is nil for the first page.
+  ///
+  /// - Throws: `.postgres`.
+  public func attributes(
+    of tenant: Int32,
+    prefix: String,
+    after name: String?,
+    limit: Int,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> [CatalogAttribute] {
+    let statement = PostgresStatement(
+      """
+      SELECT attribute_id, name, value_type, unit, is_hot FROM sluice.attributes
+      WHERE tenant_id = $1 AND starts_with(name, $2) AND name >= $2 AND name > $3
+      ORDER BY name LIMIT $4
+      """,
+      // No name is empty, so all names are behind the empty one.
+      [.int32(tenant), .text(prefix), .text(name ?? ""), .int64(Int64(limit))]
+    )
+    return try await ask(statement, deadline) { result throws(PostgresError) in
+      var attributes: [CatalogAttribute] = []
+      for row in 0..<result.rowCount {
+        attributes.append(try CatalogAttribute(result, row: row, column: 0))
+      }
+      return attributes
+    }
+  }
+
+  /// Changes whether an attribute is folded from now on, and its unit.
+  ///
+  /// - Throws: `.attributeNotFound`, `.postgres`.
+  public func updateAttribute(
+    tenant: Int32,
+    name: String,
+    isHot: Bool,
+    unit: String,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> CatalogAttribute {
+    let statement = PostgresStatement(
+      """
+      SELECT attribute_id, name, value_type, unit, is_hot
+      FROM sluice.update_attribute($1, $2, $3, $4)
+      """,
+      [.int32(tenant), .text(name), .bool(isHot), .text(unit)]
+    )
+    let updated = try await ask(statement, deadline) { result throws(PostgresError) in
+      result.rowCount == 0 ? nil : try CatalogAttribute(result, row: 0, column: 0)
+    }
+    guard let updated else { throw .attributeNotFound(index: 0) }
+    remember(updated, tenant)
+    return updated
+  }
+
+  // MARK: Unknown ids
+
+  /// Makes ids known that exist, as far as they are not yet; look at `index(of:)` again afterwards.
+  ///
+  /// All sessions that wait share one question. An id that does not exist is not asked for again for
+  /// about a second.
+  ///
+  /// - Throws: `.postgres` when the database could not be asked.
+  public func learn(
+    tenant: Int32,
+    entityIDs: [Int64],
+    attributeIDs: [UInt32],
+    deadline: MonotonicTime
+  ) async throws(StorageError) {
+    names.touch(tenant, now: loop.now)
+    while true {
+      let missing = missing(tenant, entityIDs, attributeIDs)
+      guard !missing.isEmpty else { return }
+      guard loop.now < deadline else { throw .postgres(.waitTimedOut) }
+      unknown.want(missing)
+      if isAsking {
+        let cell = WaitCell<Result<Bool, StorageError>>()
+        waiters.append(cell)
+        _ = try await cell.wait().get()
+      } else {
+        try await answerWaiting()
+      }
+    }
+  }
+
+  private func missing(
+    _ tenant: Int32,
+    _ entityIDs: [Int64],
+    _ attributeIDs: [UInt32]
+  ) -> [UnknownIDs.ID] {
+    let index = names.index(of: tenant)
+    // What cannot exist is never asked for.
+    let entities = entityIDs.filter { $0 > 0 && !index.hasEntity($0) }
+    let attributes = attributeIDs.filter {
+      (1..<UInt32(CatalogIndex.attributesMax)).contains($0)
+        && names.attribute($0, of: tenant) == nil
+    }
+    let ids =
+      entities.map { UnknownIDs.ID.entity($0, tenant: tenant) }
+      + attributes.map { UnknownIDs.ID.attribute($0, tenant: tenant) }
+    return ids.filter { !unknown.isAbsent($0, now: loop.now) }
+  }
+
+  /// Asks for all that is wanted and wakes everybody who waits for it.
+  private func answerWaiting() async throws(StorageError) {
+    isAsking = true
+    if loop.now < nextQuestionAt { await sleep(until: nextQuestionAt) }
+    let outcome: Result<Bool, StorageError>
+    do throws(StorageError) {
+      try await ask(unknown.take())
+      outcome = .success(true)
+    } catch {
+      outcome = .failure(error)
+    }
+    isAsking = false
+    let woken = waiters
+    waiters = []
+    for waiter in woken { waiter.resume(outcome) }
+    _ = try outcome.get()
+  }
+
+  private func ask(_ ids: Set<UnknownIDs.ID>) async throws(StorageError) {
+    questionCount += 1
+    var (entityTenants, entities): ([Int32], [Int64]) = ([], [])
+    var (attributeTenants, attributes): ([Int32], [Int32]) = ([], [])
+    for id in ids {
+      switch id {
+      case .entity(let id, let tenant):
+        entityTenants.append(tenant)
+        entities.append(id)
+      case .attribute(let id, let tenant):
+        attributeTenants.append(tenant)
+        attributes.append(Int32(id))
+      }
+    }
+    let statement = PostgresStatement(
+      Catalog.question,
+      [.array(entityTenants), .array(entities), .array(attributeTenants), .array(attributes)]
+    )
+    var absent = ids
+    let until = loop.now + Catalog.questionTimeout
+    let found = try await ask(statement, until) { result throws(PostgresError) in
+      var found: [(tenant: Int32, entity: Int64?, attribute: CatalogAttribute?)] = []
+      for row in 0..<result.rowCount {
+        let tenant = Int32(truncatingIfNeeded: try result.int64(row: row, column: 0) ?? 0)
+        let entity = try result.int64(row: row, column: 1)
+        let attribute = entity == nil ? try CatalogAttribute(result, row: row, column: 2) : nil
+        found.append((tenant, entity, attribute))
+      }
+      return found
+    }
+    for (tenant, entity, attribute) in found {
+      if let entity {
+        names.add(entities: CollectionOfOne(entity), to: tenant, now: loop.now)
+        absent.remove(.entity(entity, tenant: tenant))
+      } else if let attribute {
+        remember(attribute, tenant)
+        absent.remove(.attribute(attribute.id, tenant: tenant))
+      }
+    }
+    guard !absent.isEmpty else { return }
+    unknown.setAbsent(absent, now: loop.now)
+    nextQuestionAt = loop.now + UnknownIDs.pause
+  }
+
+  private static let question = """
+    SELECT u.tenant_id, u.id, NULL::int4, NULL::text, NULL::int2, NULL::text, NULL::bool
+    FROM unnest($1::int4[], $2::int8[]) AS u(tenant_id, id)
+    JOIN sluice.entities e ON e.tenant_id = u.tenant_id AND e.entity_id = u.id
+    UNION ALL
+    SELECT u.tenant_id, NULL, a.attribute_id, a.name, a.value_type, a.unit, a.is_hot
+    FROM unnest($3::int4[], $4::int4[]) AS u(tenant_id, id)
+    JOIN sluice.attributes a ON a.tenant_id = u.tenant_id AND a.attribute_id = u.id
+    """
+
+  // MARK: Refresh
+
+  /// Compares versions about once a second until `shutDown`; a failure is tried again the next time.
+  public func run() async {
+    while !isShutDown {
+      do throws(StorageError) {
+        try await refresh(deadline: loop.now + Catalog.questionTimeout)
+      } catch {
+        // Whoever reads or resolves is told what is wrong; nothing here depends on being up to date.
+      }
+      guard !isShutDown else { return }
+      let cell = WaitCell<Bool>()
+      sleeper = cell
+      let timer = loop.schedule(at: loop.now + Catalog.refreshInterval) { cell.resume(true) }
+      _ = await cell.wait()
+      sleeper = nil
+      loop.cancel(timer)
+    }
+  }
+
+  /// Ends `run`.
+  public func shutDown() {
+    isShutDown = true
+    sleeper?.resume(false)
+  }
+
+  /// Reads the attributes of tenants whose version has changed.
+  ///
+  /// - Throws: `.postgres`.
+  public func refresh(deadline: MonotonicTime) async throws(StorageError) {
+    let known = names.versions
+    let statement = PostgresStatement(
+      """
+      SELECT t.tenant_id, t.catalog_version,
+        (SELECT s.value::int8 FROM sluice.settings s WHERE s.name = $2)
+      FROM (VALUES (0)) AS once LEFT JOIN sluice.tenants t ON t.tenant_id = ANY ($1)
+      """,
+      [.array(Array(known.keys)), .text(PartitionKeeper.futureLimitSetting)]
+    )
+    let (limit, changed) = try await ask(statement, deadline) { result throws(PostgresError) in
+      var changed: [Int32] = []
+      for row in 0..<result.rowCount {
+        guard let tenant = try result.int64(row: row, column: 0).map({ Int32($0) }) else {
+          continue
+        }
+        if try result.int64(row: row, column: 1) != known[tenant] { changed.append(tenant) }
+      }
+      return (try result.int64(row: 0, column: 2), changed)
+    }
+    futureLimitMicroseconds = limit
+    for tenant in changed { try await readAttributes(of: tenant, deadline) }
+  }
+
+  /// Version and attributes in one statement, so that they belong together.
+  private func readAttributes(
+    of tenant: Int32,
+    _ deadline: MonotonicTime
+  ) async throws(StorageError) {
+    let statement = PostgresStatement(
+      """
+      SELECT t.catalog_version, a.attribute_id, a.name, a.value_type, a.unit, a.is_hot
+      FROM sluice.tenants t LEFT JOIN sluice.attributes a ON a.tenant_id = t.tenant_id
+      WHERE t.tenant_id = $1 ORDER BY a.attribute_id DESC LIMIT $2
+      """,
+      // Half of the room: one tenant does not push all others out.
+      [.int32(tenant), .int64(Int64(KnownNames.attributesMax / 2))]
+    )
+    let (version, attributes) = try await ask(statement, deadline) {
+      result throws(PostgresError) in
+      var attributes: [CatalogAttribute] = []
+      for row in 0..<result.rowCount where try result.int64(row: row, column: 1) != nil {
+        attributes.append(try CatalogAttribute(result, row: row, column: 1))
+      }
+      let version = result.rowCount > 0 ? try result.int64(row: 0, column: 0) : nil
+      return (version ?? 0, attributes)
+    }
+    for attribute in attributes { remember(attribute, tenant) }
+    names.setVersion(version, of: tenant)
+  }
+
+  // MARK: Private
+
+  private func remember(_ attribute: CatalogAttribute, _ tenant: Int32) {
+    names.add(attribute, to: tenant, now: loop.now)
+    unknown.setPresent(.attribute(attribute.id, tenant: tenant))
+  }
+
+  /// Runs one statement on a connection of the pool and reads its answer.
+  private func ask<T>(
+    _ statement: PostgresStatement,
+    _ deadline: MonotonicTime,
+    _ read: (PostgresResult) throws(PostgresError) -> T
+  ) async throws(StorageError) -> T {
+    do throws(PostgresError) {
+      let result = try await pool.withConnection(deadline: deadline) {
+        connection throws(PostgresError) in
+        try await connection.query(statement, deadline: deadline)
+      }
+      return try read(result)
+    } catch {
+      throw .postgres(error)
+    }
+  }
+
+  private func sleep(until time: MonotonicTime) async {
+    let cell = WaitCell<Bool>()
+    let timer = loop.schedule(at: time) { cell.resume(true) }
+    _ = await cell.wait()
+    loop.cancel(timer)
+  }
+}

@@ -1,0 +1,41 @@
+// Why a read or a catalog call cannot be answered.
+
+/// Everything that reads and the catalog throw; Server turns it into a status.
+public enum StorageError: Error, Equatable, Sendable {
+  /// The database could not be asked, or answered with an error.
+  case postgres(PostgresError)
+  /// The server that should be the primary is a standby: a failover is under way.
+  case notPrimary
+  /// default_transaction_isolation is not read committed, so a snapshot could precede its proof.
+  case unprovableSnapshot
+  /// ANALYTICS was asked for and there is no warehouse.
+  case noAnalyticsSource
+  /// The freshness token is not one of ours.
+  case badToken
+  /// The freshness token is of another cluster.
+  case tokenOfOtherCluster
+  /// The freshness token is of another timeline: positions cannot be compared.
+  case tokenOfOtherTimeline
+  /// The freshness token is ahead of the primary.
+  case tokenAhead
+  /// The page token was altered or belongs to another request.
+  case badPageToken
+  /// There is no such entity; `index` is its place in a request for many.
+  case entityNotFound(index: Int)
+  /// There is no such attribute; `index` is its place in a request for many.
+  case attributeNotFound(index: Int)
+  /// The attribute exists with another type.
+  case attributeTypeMismatch(index: Int, existing: ValueType)
+  /// The tenant may not create names.
+  case mayNotCreateNames
+  /// The attribute's values cannot be aggregated; `index` is its place in the request.
+  case notAggregable(index: Int)
+  /// The answer has more buckets than allowed.
+  case tooManyBuckets(max: Int)
+  /// A sum is beyond the range of a double.
+  case sumOverflow
+  /// One value alone does not fit into an answer.
+  case valueTooLarge
+  /// What is stored does not look as it should; the text is ours.
+  case unreadable(String)
+}
