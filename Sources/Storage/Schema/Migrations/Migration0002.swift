@@ -42,12 +42,11 @@ extension Migration {
         step := ('1 ' || width)::interval;
         start := date_trunc(width, now() AT TIME ZONE 'UTC');
         FOR gap IN
-          SELECT unnest(
+          SELECT g.gap FROM generate_series(0, ahead) AS n, unnest(
             tstzmultirange(tstzrange((start + n * step) AT TIME ZONE 'UTC',
                                      (start + (n + 1) * step) AT TIME ZONE 'UTC', '[)'))
-            - coalesce((SELECT range_agg(r.covers)
-              FROM sluice.partition_ranges r), '{}'::tstzmultirange))
-          FROM generate_series(0, ahead) AS n
+            - coalesce((SELECT range_agg(r.covers) FROM sluice.partition_ranges r), '{}')) AS g(gap)
+          WHERE upper(g.gap) > now()
         LOOP
           range_from := lower(gap);
           range_to := upper(gap);
