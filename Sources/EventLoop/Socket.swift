@@ -89,6 +89,19 @@ public struct Socket: ~Copyable {
     }
   }
 
+  /// Makes sure that nobody else listens on an address: sharing a port hides a second program otherwise.
+  ///
+  /// - Throws: `SystemError`, `isAddressInUse` when somebody does.
+  public static func checkFree(_ address: SocketAddress) throws(SystemError) {
+    _ = try unsafe withResolved(address, passive: true) {
+      (family, pointer, length) throws(SystemError) in
+      let socket = try open(family)
+      try socket.setOption(SOL_SOCKET, SO_REUSEADDR, 1)
+      try SystemCall.plain("bind") { () -> CInt in unsafe bind(socket.number, pointer, length) }
+      return socket
+    }
+  }
+
   /// A socket whose connection is under way: wait until writable, then ask `finishConnecting`.
   ///
   /// A host name is resolved here, which may block on a name server: clients only.

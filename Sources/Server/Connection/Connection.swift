@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import Logging
 internal import Wire
 
 // One client connection: bytes in, decisions by `ServerStreams`, bytes out once per turn.

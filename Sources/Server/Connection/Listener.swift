@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import Logging
 
 // Accepts client connections on one worker.
 
@@ -49,12 +50,12 @@ final class Listener: ReadinessHandler {
     } catch {
       context.figures[.connectionsRefused] += 1
       context.log.warning("cannot accept a connection: \(error)")
-      if error.isOutOfDescriptors { rest() }
+      rest()
       return false
     }
   }
 
-  /// Out of descriptors the socket stays readable: look again later instead of spinning.
+  /// Without descriptors or memory the socket stays readable: look again later instead of spinning.
   private func rest() {
     guard let registration else { return }
     context.loop.setInterest(registration, [])

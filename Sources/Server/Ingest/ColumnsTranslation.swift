@@ -33,6 +33,6 @@ extension TextSection {
         entities: view.entityIDs, attributes: view.attributeIDs,
         observedAtUnixMicroseconds: view.observedAt, values: view.endOffsets),
       // Bytes of bytes: nothing is reinterpreted.
-      text: unsafe Span<UInt8>(_bytes: view.text))
+      text: Span<UInt8>(_bytes: view.text))
   }
 }

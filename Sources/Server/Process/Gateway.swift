@@ -1,6 +1,7 @@
 public import EventLoop
 public import Logging
 internal import Storage
+internal import Synchronization
 
 // The whole gateway as its command sees it: run, or only check or migrate.
 

@@ -70,7 +70,7 @@ actor Supervisor {
   /// Checks the database before the first client can connect.
   private func prepare(_ primary: PostgresDSN) async throws(GatewayError) -> PartitionKeeper {
     let keeper = PartitionKeeper(
-      PartitionKeeper.Settings(configuration), gatewayID: identity.id.bytes, loop: loop,
+      PartitionKeeper.Settings(configuration), gatewayID: identity.id.bytes, on: loop,
       log: { [log] in log.warning("\($0)") })
     let connection: PostgresConnection
     do throws(PostgresError) {
@@ -86,7 +86,7 @@ actor Supervisor {
       throw .schema(error)
     }
     do throws(PostgresError) {
-      try await keeper.prepare(connection)
+      try await keeper.prepare(connection, deadline: loop.now + .seconds(60))
     } catch {
       throw .database(.primaryDSN, error)
     }
@@ -95,6 +95,11 @@ actor Supervisor {
 
   private func startWorkers(_ primary: PostgresDSN) async throws(GatewayError) {
     var address = configuration.listen
+    do throws(SystemError) {
+      try Socket.checkFree(address)
+    } catch {
+      throw .listen(address, error)
+    }
     for index in 0..<configuration.workers {
       do throws(SystemError) {
         let worker = try Worker(index: index, configuration: configuration, log: log)

@@ -26,6 +26,12 @@ public struct CopyBuffer: ~Copyable {
     }
   }
 
+  /// The bytes without a borrow, for writing them over suspensions: the buffer must not change meanwhile.
+  @unsafe
+  var unsafeBytes: UnsafeRawBufferPointer {
+    unsafe UnsafeRawBufferPointer(start: base, count: count)
+  }
+
   /// Forgets the bytes and keeps the memory.
   public mutating func removeAll() { count = 0 }
 

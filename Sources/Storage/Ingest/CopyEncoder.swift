@@ -84,6 +84,10 @@ public struct CopyEncoder: ~Copyable {
     borrowing get { buffer.bytes }
   }
 
+  /// The same without a borrow; the encoder must not change while they are used.
+  @unsafe
+  var unsafeBytes: UnsafeRawBufferPointer { unsafe buffer.unsafeBytes }
+
   /// Bytes encoded.
   public var byteCount: Int { buffer.count }
 

@@ -2,17 +2,13 @@ internal import Synchronization
 
 // The one place where a suspended task's continuation is kept.
 
-#if DEBUG
 typealias WaitContinuation<Value> = CheckedContinuation<Value, Never>
-#else
-typealias WaitContinuation<Value> = UnsafeContinuation<Value, Never>
-#endif
 
 /// Holds at most one waiting task and resumes it exactly once, from whatever thread comes first.
 ///
 /// The lock is there for task cancellation alone, which may come from any thread; everything else happens
 /// on the loop's thread, where the lock is free. Resumed from another thread, the task still goes on on the
-/// loop, because it prefers it. This is one of the two measured places for unsafe continuations.
+/// loop, because it prefers it.
 final class WaitCell<Value: Sendable>: Sendable {
   private enum State {
     case empty
@@ -52,17 +48,10 @@ final class WaitCell<Value: Sendable>: Sendable {
   }
 
   private func suspend(_ start: () -> Void) async -> Value {
-    #if DEBUG
-    return await withCheckedContinuation { continuation in
+    await withCheckedContinuation { continuation in
       store(continuation)
       start()
     }
-    #else
-    return unsafe await withUnsafeContinuation { continuation in
-      unsafe store(continuation)
-      start()
-    }
-    #endif
   }
 
   private func store(_ continuation: WaitContinuation<Value>) {

@@ -96,13 +96,15 @@ struct LaneTransaction {
   }
 
   private func put(into copy: PostgresCopy, staged: Bool = false) async throws(PostgresError) {
-    try await copy.put(CopyEncoder.header.rawSpan)
+    let header = CopyEncoder.header
+    try await copy.put(unsafe header.span.bytes)
     for (groupIndex, group) in groups.enumerated() {
       let indexes = places.filter { $0.group == groupIndex }.map(\.index)
       guard !indexes.isEmpty else { continue }
       try await group.put(group.pieces(of: indexes, staged: staged), staged: staged, into: copy)
     }
-    try await copy.put(CopyEncoder.trailer.rawSpan)
+    let trailer = CopyEncoder.trailer
+    try await copy.put(unsafe trailer.span.bytes)
   }
 
   // MARK: Endings

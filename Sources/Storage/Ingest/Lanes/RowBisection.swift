@@ -72,23 +72,12 @@ struct RowBisection {
     do throws(PostgresError) {
       _ = try await connection.copyIn(script, deadline: deadline) {
         (copy) throws(PostgresError) in
-        try await copy.put(bytes.rawSpan)
+        try await copy.put(unsafe bytes.span.bytes)
       }
       return true
     } catch {
       guard error.remedy == .bisect else { throw error }
       return false
-    }
-  }
-}
-
-extension Array where Element == UInt8 {
-  /// The bytes, borrowed from the array.
-  var rawSpan: RawSpan {
-    @_lifetime(borrow self)
-    get {
-      // Bytes of bytes: nothing is reinterpreted.
-      unsafe span.bytes
     }
   }
 }
