@@ -1,0 +1,181 @@
+public import EventLoop
+
+// Reads entities with their hot projection.
+
+/// Answers GetEntity and ListEntities.
+///
+/// Confined to its loop's thread.
+public struct EntityReader {
+  /// How an entity is named.
+  public enum Key: Equatable, Sendable {
+    /// By its id.
+    case id(Int64)
+    /// By its name.
+    case externalKey(String)
+  }
+
+  private let router: ReadRouter
+  private let catalog: Catalog
+
+  /// A reader over a worker's router and catalog.
+  public init(router: ReadRouter, catalog: Catalog) {
+    self.router = router
+    self.catalog = catalog
+  }
+
+  /// One entity and its newest values; without any, and version 0, when nothing was folded yet.
+  ///
+  /// - Throws: `.entityNotFound`, `.unreadable`, and as `ReadRouter.read`.
+  public func entity(
+    _ key: Key,
+    tenant: Int32,
+    _ requirement: ReadRequirement,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> (entity: HotEntity, proof: ReadProof) {
+    let condition: String
+    let parameter: PostgresParameter
+    switch key {
+    case .id(let id): (condition, parameter) = ("e.entity_id = $2", .int64(id))
+    case .externalKey(let key): (condition, parameter) = ("e.external_key = $2", .text(key))
+    }
+    let staged = requirement.includesStaged
+    let statement = PostgresStatement(
+      """
+      SELECT e.entity_id, e.external_key, coalesce(j.version, 0), j.hot_attrs::text,
+        j.hot_times::text\(staged ? ", s.attrs::text, s.times::text" : "")
+      FROM sluice.entities e LEFT JOIN sluice.entity_jsonb j
+        ON j.tenant_id = e.tenant_id AND j.entity_id = e.entity_id
+      \(staged ? EntityReader.stagedJoin : "")
+      WHERE e.tenant_id = $1 AND \(condition)
+      """,
+      [.int32(tenant), parameter],
+      isPrepared: true
+    )
+    let answer = try await router.read([statement], requirement, deadline: deadline)
+    guard answer.results[0].rowCount == 1 else { throw .entityNotFound(index: 0) }
+    let row = try ProjectionRow(answer.results[0], row: 0)
+    let entities = try await decoded([row], tenant, deadline)
+    return (entities[0], answer.proof)
+  }
+
+  /// The newest staged value of each hot attribute; in the same statement as the projection, so that a
+  /// promotion in between cannot hide it.
+  private static let stagedJoin = """
+    LEFT JOIN LATERAL (
+      SELECT jsonb_object_agg(n.attribute_id, n.value) AS attrs,
+        jsonb_object_agg(n.attribute_id, n.observed) AS times
+      FROM (
+        SELECT DISTINCT ON (v.attribute_id) v.attribute_id,
+          sluice.hot_text(v.number, v.integer, v.flag, v.label, v.document)::jsonb AS value,
+          (extract(epoch FROM v.observed_at) * 1000000)::bigint AS observed
+        FROM sluice.entity_values_ingest v
+        JOIN sluice.attributes a ON a.tenant_id = v.tenant_id AND a.attribute_id = v.attribute_id
+        WHERE v.tenant_id = e.tenant_id AND v.entity_id = e.entity_id AND a.is_hot
+        ORDER BY v.attribute_id, v.observed_at DESC, v.seq DESC) AS n) AS s ON true
+    """
+
+  /// Entities by external key in byte order.
+  ///
+  /// - Parameters:
+  ///   - prefix: only keys that start with it.
+  ///   - key: only keys behind it; nil for the first page.
+  ///   - limit: at most so many; fewer when the page would pass `bytesMax`.
+  ///   - bytesMax: of all keys and documents as text.
+  ///   - tenant: whose.
+  ///   - requirement: how fresh.
+  ///   - deadline: until when.
+  /// - Returns: the entities and whether there are more.
+  /// - Throws: `.unreadable`, `.valueTooLarge`, and as `ReadRouter.read`.
+  public func entities(
+    prefix: String,
+    after key: String?,
+    limit: Int,
+    bytesMax: Int,
+    tenant: Int32,
+    _ requirement: ReadRequirement,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> (entities: [HotEntity], hasMore: Bool, proof: ReadProof) {
+    let statement = PostgresStatement(
+      EntityReader.list,
+      [
+        .int32(tenant), .text(prefix), .text(key ?? ""), .int64(Int64(limit) + 1),
+        .int64(Int64(bytesMax)),
+      ]
+    )
+    let answer = try await router.read([statement], requirement, deadline: deadline)
+    let result = answer.results[0]
+    var rows: [ProjectionRow] = []
+    for row in 0..<min(result.rowCount, limit) {
+      rows.append(try ProjectionRow(EntityReader.checked(result, row, bytesMax), row: row))
+    }
+    let found = try EntityReader.found(result)
+    return (try await decoded(rows, tenant, deadline), found > rows.count, answer.proof)
+  }
+
+  /// One page of entities.
+  ///
+  /// Sizes are added up in two steps, as stored and then as text, so that a page of huge documents is
+  /// neither built nor sent. The first row always comes.
+  private static let list = """
+    SELECT t.entity_id, t.external_key, t.version, t.attrs, t.times, NULL::text, NULL::text, t.found,
+      t.bytes
+    FROM (
+      SELECT s.*, sum(64 + octet_length(s.external_key) + coalesce(octet_length(s.attrs), 0)
+          + coalesce(octet_length(s.times), 0)) OVER (ORDER BY s.place) AS bytes
+      FROM (
+        SELECT p.*, p.hot_attrs::text AS attrs, p.hot_times::text AS times
+        FROM (
+          SELECT k.*, row_number() OVER w AS place, count(*) OVER () AS found,
+            sum(coalesce(pg_column_size(k.hot_attrs), 0)) OVER w AS stored
+          FROM (
+            SELECT e.entity_id, e.external_key, coalesce(j.version, 0) AS version, j.hot_attrs, j.hot_times
+            FROM sluice.entities e LEFT JOIN sluice.entity_jsonb j
+              ON j.tenant_id = e.tenant_id AND j.entity_id = e.entity_id
+            WHERE e.tenant_id = $1 AND starts_with(e.external_key, $2) AND e.external_key >= $2
+              AND e.external_key > $3
+            ORDER BY e.external_key LIMIT $4) AS k
+          WINDOW w AS (ORDER BY k.external_key)) AS p
+        WHERE p.place = 1 OR p.stored <= $5) AS s) AS t
+    WHERE t.place = 1 OR t.bytes <= $5
+    ORDER BY t.place
+    """
+
+  private static func found(_ result: PostgresResult) throws(StorageError) -> Int {
+    guard result.rowCount > 0 else { return 0 }
+    do throws(PostgresError) {
+      return Int(try result.int64(row: 0, column: 7) ?? 0)
+    } catch {
+      throw .postgres(error)
+    }
+  }
+
+  private static func checked(
+    _ result: PostgresResult,
+    _ row: Int,
+    _ bytesMax: Int
+  ) throws(StorageError) -> PostgresResult {
+    guard row == 0 else { return result }
+    let texts = [1, 3, 4].map { result.bytes(row: 0, column: $0)?.byteCount ?? 0 }
+    guard texts.reduce(0, +) <= bytesMax else { throw .valueTooLarge }
+    return result
+  }
+
+  /// Decodes rows when all their attributes are known.
+  private func decoded(
+    _ rows: [ProjectionRow],
+    _ tenant: Int32,
+    _ deadline: MonotonicTime
+  ) async throws(StorageError) -> [HotEntity] {
+    var ids: Set<UInt32> = []
+    for row in rows { for entry in row.entries { ids.insert(entry.id) } }
+    try await catalog.learn(
+      tenant: tenant,
+      entityIDs: [],
+      attributeIDs: Array(ids),
+      deadline: deadline
+    )
+    var entities: [HotEntity] = []
+    for row in rows { entities.append(try row.decoded { catalog.attribute($0, of: tenant) }) }
+    return entities
+  }
+}

@@ -1,0 +1,53 @@
+// A position in the history of one cluster, opaque to clients (CONSISTENCY.md, "Why an LSN clock").
+
+/// Everything acknowledged up to a log position of one timeline of one cluster.
+public struct FreshnessToken: Equatable, Sendable {
+  /// Size when encoded: version, cluster, timeline, position, check.
+  public static let byteCount = 25
+  private static let version: UInt8 = 1
+
+  /// Whose log it is.
+  public var systemIdentifier: UInt64
+  /// Positions of different timelines cannot be compared.
+  public var timeline: UInt32
+  /// A flush position, read after a synchronous commit or before a read.
+  public var lsn: PostgresLSN
+
+  /// A token of these parts.
+  public init(systemIdentifier: UInt64, timeline: UInt32, lsn: PostgresLSN) {
+    self.systemIdentifier = systemIdentifier
+    self.timeline = timeline
+    self.lsn = lsn
+  }
+
+  /// Reads a token from a client; nil when it is none, or was altered.
+  public init?(_ bytes: [UInt8]) {
+    guard bytes.count == FreshnessToken.byteCount, bytes[0] == FreshnessToken.version else {
+      return nil
+    }
+    var reader = ByteReader(bytes[1...])
+    guard let systemIdentifier = reader.integer(UInt64.self),
+      let timeline = reader.integer(UInt32.self), let lsn = reader.integer(UInt64.self),
+      reader.integer(UInt32.self) == FreshnessToken.check(bytes.dropLast(4))
+    else { return nil }
+    self.init(
+      systemIdentifier: systemIdentifier,
+      timeline: timeline,
+      lsn: PostgresLSN(value: lsn)
+    )
+  }
+
+  /// The bytes a client keeps and gives back.
+  public var bytes: [UInt8] {
+    let body =
+      [FreshnessToken.version] + ByteWriter.bytes(systemIdentifier) + ByteWriter.bytes(timeline)
+      + ByteWriter.bytes(lsn.value)
+    return body + ByteWriter.bytes(FreshnessToken.check(body[...]))
+  }
+
+  private static func check(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    var fingerprint = Fingerprint()
+    fingerprint.add(bytes)
+    return UInt32(truncatingIfNeeded: fingerprint.value ^ fingerprint.value >> 32)
+  }
+}

@@ -1,0 +1,60 @@
+// What a reader asks for, and the proof it gets back.
+
+/// How fresh an answer must be (CONSISTENCY.md, "Read levels").
+public enum ReadLevel: Equatable, Sendable {
+  /// Every write acknowledged before the read arrived.
+  case strong
+  /// Everything up to the token.
+  case atLeast(FreshnessToken)
+  /// At most so old.
+  case eventual(maxStaleness: Duration)
+  /// At most so old, from the warehouse, never from the primary.
+  case analytics(maxStaleness: Duration)
+}
+
+/// A level and what goes with it.
+public struct ReadRequirement: Equatable, Sendable {
+  /// How fresh.
+  public var level: ReadLevel
+  /// Rather an older answer than none.
+  public var allowsDegraded: Bool
+  /// Also values that are staged and not durable yet; runs on the primary.
+  public var includesStaged: Bool
+
+  /// A requirement of these parts.
+  public init(_ level: ReadLevel, allowsDegraded: Bool = false, includesStaged: Bool = false) {
+    self.level = level
+    self.allowsDegraded = allowsDegraded
+    self.includesStaged = includesStaged
+  }
+}
+
+/// What kind of node answered.
+public enum ReadOrigin: Sendable, Equatable {
+  /// The one that takes writes.
+  case primary
+}
+
+/// How fresh an answer is, proven.
+public struct ReadProof: Equatable, Sendable {
+  /// What kind of node answered.
+  public var origin: ReadOrigin
+  /// Its name.
+  public var node: String
+  /// Everything acknowledged up to here is in the answer.
+  public var asOf: FreshnessToken
+  /// Upper bound of the answer's age when it was read.
+  public var staleness: Duration
+  /// The level asked for was not met.
+  public var isDegraded: Bool
+  /// How long the read waited for a source to catch up.
+  public var waited: Duration
+}
+
+/// The answers to the statements of one read, with their proof.
+public struct ReadAnswer {
+  /// One result for each statement.
+  public var results: [PostgresResult]
+  /// How fresh they are.
+  public var proof: ReadProof
+}
