@@ -5,9 +5,9 @@ public import Wire
 
 /// A client with a loop and a thread of its own.
 ///
-/// Reads share one connection, which is made when it is needed and again when it was lost; every producer
-/// has its own, so that bulk never delays a read. Calls may come from any task; one that makes many of
-/// them in a row does so inside `run`, where a call costs no change of threads.
+/// Reads share one connection, which is made when it is needed and again when it was lost; every
+/// producer has its own, so that bulk never delays a read. Calls may come from any task; one that
+/// makes many of them in a row does so inside `run`, where a call costs no change of threads.
 public actor SluiceClient {
   private let loop: EventLoop
   private let thread: LoopThread
@@ -78,7 +78,10 @@ public actor SluiceClient {
   /// - Returns: the answer.
   /// - Throws: `ClientError`.
   public func call<Request: WireMessage, Response: WireMessage>(
-    _ service: String, _ method: String, _ request: Request, within limit: Duration = .seconds(30)
+    _ service: String,
+    _ method: String,
+    _ request: Request,
+    within limit: Duration = .seconds(30)
   ) async throws(ClientError) -> Response {
     let connection = try await connected(within: limit)
     return try await connection.call(service, method, request, within: limit)
@@ -88,7 +91,8 @@ public actor SluiceClient {
   ///
   /// - Throws: `ClientError`.
   public func resolveEntities(
-    _ keys: [String], existingOnly: Bool = false
+    _ keys: [String],
+    existingOnly: Bool = false
   ) async throws(ClientError) -> [Int64] {
     var ids: [Int64] = []
     var rest = keys[...]
@@ -96,8 +100,10 @@ public actor SluiceClient {
       let page = Array(rest.prefix(10_000))
       rest = rest.dropFirst(page.count)
       let response: ResolveEntitiesResponse = try await call(
-        "sluice.v1.CatalogService", "ResolveEntities",
-        ResolveEntitiesRequest(externalKeys: page, existingOnly: existingOnly))
+        "sluice.v1.CatalogService",
+        "ResolveEntities",
+        ResolveEntitiesRequest(externalKeys: page, existingOnly: existingOnly)
+      )
       guard response.entityIDs.count == page.count else {
         throw .protocolViolation("ResolveEntities answered with another number of ids")
       }
@@ -118,7 +124,10 @@ public actor SluiceClient {
       let page = Array(rest.prefix(1_000))
       rest = rest.dropFirst(page.count)
       let response: ResolveAttributesResponse = try await call(
-        "sluice.v1.CatalogService", "ResolveAttributes", ResolveAttributesRequest(attributes: page))
+        "sluice.v1.CatalogService",
+        "ResolveAttributes",
+        ResolveAttributesRequest(attributes: page)
+      )
       guard response.attributes.count == page.count else {
         throw .protocolViolation("ResolveAttributes answered with another number of attributes")
       }
@@ -148,7 +157,8 @@ public actor SluiceClient {
   /// The newest values of one entity.
   ///
   /// - Throws: `ClientError`; ENTITY_NOT_FOUND when there is none.
-  public func getEntity(_ request: GetEntityRequest) async throws(ClientError) -> GetEntityResponse {
+  public func getEntity(_ request: GetEntityRequest) async throws(ClientError) -> GetEntityResponse
+  {
     try await call("sluice.v1.EntityService", "GetEntity", request)
   }
 
@@ -207,7 +217,10 @@ public actor SluiceClient {
     for _ in addresses {
       do throws(ClientError) {
         let made = try await GatewayConnection.connect(
-          to: addresses[addressIndex], loop: loop, within: min(limit, .seconds(5)))
+          to: addresses[addressIndex],
+          loop: loop,
+          within: min(limit, .seconds(5))
+        )
         connection = made
         return made
       } catch {

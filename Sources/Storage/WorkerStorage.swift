@@ -26,7 +26,10 @@ public struct StorageSettings: Sendable {
 
   /// Settings for every worker alike.
   public init(
-    primary: PostgresDSN, writers: Int, readConnections: Int, valueLimits: ValueLimits
+    primary: PostgresDSN,
+    writers: Int,
+    readConnections: Int,
+    valueLimits: ValueLimits
   ) {
     self.primary = primary
     self.writers = writers
@@ -53,7 +56,8 @@ public struct OpenedProducer: Sendable, Equatable {
   public var epoch: UInt64
   /// Everything up to here is durable.
   public var durable: UInt64
-  /// Acknowledged values that a failover lost and that nobody holds any more; nil when there are none.
+  /// Acknowledged values that a failover lost and that nobody holds any more; nil when there are
+  /// none.
   public var lost: ClosedRange<UInt64>?
   /// The last batches, oldest first.
   public var recent: [SequenceRange]
@@ -61,7 +65,7 @@ public struct OpenedProducer: Sendable, Equatable {
   public var incarnation: UInt64
 }
 
-/// The storage of one worker: lanes, a pool for reads, the catalog. Confined to the worker's loop.
+/// The storage of one worker, confined to its loop: lanes, a pool for reads, the catalog.
 public final class WorkerStorage {
   /// Connections for reads, openings of sessions and the catalog.
   public let pool: PostgresPool
@@ -85,7 +89,10 @@ public final class WorkerStorage {
   ///   - settings: the same for all workers.
   ///   - log: takes sentences for operators.
   public init(
-    loop: EventLoop, gateway: GatewayIdentity, workerIndex: Int, settings: StorageSettings,
+    loop: EventLoop,
+    gateway: GatewayIdentity,
+    workerIndex: Int,
+    settings: StorageSettings,
     log: @escaping (String) -> Void
   ) {
     self.loop = loop
@@ -99,7 +106,12 @@ public final class WorkerStorage {
       DurableLane(settings.primary, role: "write", loop: loop, log: log)
     }
     staged = StagedLane(
-      settings.primary, gateway: gateway, workerIndex: workerIndex, loop: loop, log: log)
+      settings.primary,
+      gateway: gateway,
+      workerIndex: workerIndex,
+      loop: loop,
+      log: log
+    )
     pool.start()
   }
 
@@ -145,9 +157,14 @@ public final class WorkerStorage {
   ///   - producer: its id.
   ///   - session: new for each session, the same when only the answer was lost.
   ///   - lowestHeld: what the client could still send; 0 for nothing.
+  ///   - deadline: until when to wait for a connection and the answer.
+  /// - Returns: the epoch, and from where to go on.
   /// - Throws: `PostgresError`.
   public func openProducer(
-    tenant: Int32, producer: ProducerID, session: ProducerID, lowestHeld: UInt64,
+    tenant: Int32,
+    producer: ProducerID,
+    session: ProducerID,
+    lowestHeld: UInt64,
     deadline: MonotonicTime
   ) async throws(PostgresError) -> OpenedProducer {
     try await pool.withConnection(deadline: deadline) { connection throws(PostgresError) in
@@ -160,7 +177,9 @@ public final class WorkerStorage {
         [
           .int32(tenant), .uuid(producer.bytes), .uuid(session.bytes),
           .int64(Int64(clamping: lowestHeld)),
-        ], deadline: deadline)
+        ],
+        deadline: deadline
+      )
       guard let epoch = try result.int64(row: 0, column: 0),
         let durable = try result.int64(row: 0, column: 1),
         let lostFrom = try result.int64(row: 0, column: 2),
@@ -169,9 +188,12 @@ public final class WorkerStorage {
         let incarnation = try result.int64(row: 0, column: 5)
       else { throw .protocolViolation("open_producer answered with a NULL") }
       return OpenedProducer(
-        epoch: UInt64(epoch), durable: UInt64(durable),
+        epoch: UInt64(epoch),
+        durable: UInt64(durable),
         lost: lostFrom > 0 ? UInt64(lostFrom)...UInt64(lostTo) : nil,
-        recent: WorkerStorage.ranges(recent), incarnation: UInt64(incarnation))
+        recent: WorkerStorage.ranges(recent),
+        incarnation: UInt64(incarnation)
+      )
     }
   }
 
@@ -195,8 +217,10 @@ public final class WorkerStorage {
     let numbers = text.split(separator: ",").compactMap { UInt64($0) }
     return stride(from: 0, to: numbers.count - numbers.count % 3, by: 3).map {
       SequenceRange(
-        first: numbers[$0], last: numbers[$0 + 1],
-        checksum: UInt32(truncatingIfNeeded: numbers[$0 + 2]))
+        first: numbers[$0],
+        last: numbers[$0 + 1],
+        checksum: UInt32(truncatingIfNeeded: numbers[$0 + 2])
+      )
     }
   }
 }

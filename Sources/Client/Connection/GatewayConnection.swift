@@ -12,7 +12,8 @@ struct ClientStreamID: Hashable, Sendable {
 protocol ClientStreamHandler: AnyObject {
   /// One message came; the bytes are borrowed for the call.
   func received(_ body: RawSpan)
-  /// The stream is over: well with `.ok`, with an error, or with nil because the connection was lost.
+  /// The stream is over: well with `.ok`, with an error, or with nil because the connection was
+  /// lost.
   func ended(_ status: Status?)
 }
 
@@ -45,13 +46,18 @@ final class GatewayConnection: ReadinessHandler, FlushHandler {
   ///
   /// - Throws: `ClientError.cannotConnect` with the system's reason, or because the time is over.
   static func connect(
-    to address: SocketAddress, loop: EventLoop, within limit: Duration
+    to address: SocketAddress,
+    loop: EventLoop,
+    within limit: Duration
   ) async throws(ClientError) -> GatewayConnection {
     let connection: GatewayConnection
     do throws(SystemError) {
       connection = GatewayConnection(try Socket.connect(to: address), loop)
       connection.registration = try loop.add(
-        descriptor: connection.socket.number, interest: .writable, handler: connection)
+        descriptor: connection.socket.number,
+        interest: .writable,
+        handler: connection
+      )
     } catch {
       throw .cannotConnect("\(address): \(error)")
     }
@@ -101,28 +107,43 @@ final class GatewayConnection: ReadinessHandler, FlushHandler {
   ///
   /// - Throws: `ClientError`: the gateway's status, a lost connection, or no answer within `limit`.
   func call<Request: WireMessage, Response: WireMessage>(
-    _ service: String, _ method: String, _ request: Request, within limit: Duration
+    _ service: String,
+    _ method: String,
+    _ request: Request,
+    within limit: Duration
   ) async throws(ClientError) -> Response {
     guard !isClosed else { throw .disconnected }
     guard let id = streams.open(.unary) else {
       throw .status(
         Status(
-          .resourceExhausted, "too many calls in flight on this connection",
-          reason: "TOO_MANY_CALLS", retryAfterMilliseconds: 100))
+          .resourceExhausted,
+          "too many calls in flight on this connection",
+          reason: "TOO_MANY_CALLS",
+          retryAfterMilliseconds: 100
+        )
+      )
     }
     let header = CallHeader(
-      service: service, method: method,
+      service: service,
+      method: method,
       timeoutNanoseconds: limit.wholeMilliseconds.multipliedReportingOverflow(by: 1_000_000)
-        .partialValue)
+        .partialValue
+    )
     do throws(MessageError) {
       try output.appendRequest(
-        streamID: id, header, request, flags: .remoteClosed, arena: arena)
+        streamID: id,
+        header,
+        request,
+        flags: .remoteClosed,
+        arena: arena
+      )
     } catch {
       _ = streams.abandon(id)
       throw .status(error.status)
     }
     scheduleFlush()
-    // A little later than the gateway's own deadline, so that its answer comes first if there is one.
+    // A little later than the gateway's own deadline, so that its answer comes first if there is
+    // one.
     let timer = loop.schedule(at: loop.now + limit + .milliseconds(250)) { [weak self] in
       self?.finishCall(id, .failure(.timedOut))
     }
@@ -146,9 +167,11 @@ final class GatewayConnection: ReadinessHandler, FlushHandler {
 
   // MARK: Streams
 
-  /// Opens a bidirectional stream. When the connection cannot, the handler is told at the next turn.
+  /// Opens a bidirectional stream; when that is impossible the handler is told at the next turn.
   func openStream(
-    _ service: String, _ method: String, _ handler: any ClientStreamHandler
+    _ service: String,
+    _ method: String,
+    _ handler: any ClientStreamHandler
   ) -> ClientStreamID {
     guard !isClosed, let id = streams.open(.bidirectional) else {
       _ = loop.schedule(at: loop.now) { handler.ended(nil) }
@@ -157,8 +180,12 @@ final class GatewayConnection: ReadinessHandler, FlushHandler {
     handlers[id] = handler
     do throws(MessageError) {
       try output.appendRequest(
-        streamID: id, CallHeader(service: service, method: method), nil as Ping?,
-        flags: .remoteOpen, arena: arena)
+        streamID: id,
+        CallHeader(service: service, method: method),
+        nil as Ping?,
+        flags: .remoteOpen,
+        arena: arena
+      )
     } catch {
       preconditionFailure("a request without payload fits a frame")
     }
@@ -182,8 +209,12 @@ final class GatewayConnection: ReadinessHandler, FlushHandler {
     guard !isClosed, streams.isOpen(stream.number) else { return }
     do throws(MessageError) {
       try output.appendBatch(
-        streamID: stream.number, firstSeq: batch.first, count: batch.count,
-        crc32c: batch.checksum, columns: batch.columns.rawSpan)
+        streamID: stream.number,
+        firstSeq: batch.first,
+        count: batch.count,
+        crc32c: batch.checksum,
+        columns: batch.columns.rawSpan
+      )
     } catch {
       return close()
     }

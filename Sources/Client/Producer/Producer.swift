@@ -1,12 +1,13 @@
 internal import EventLoop
 public import Wire
 
-// A producer of telemetry: numbers its values, keeps them until they are durable, never loses its place.
+// A producer of telemetry: numbers its values, keeps them until they are durable, never loses its
+// place.
 
 /// One producer's write session, kept open over reconnects.
 ///
-/// Make it with `SluiceClient.producer`. Values are numbered in the order of `send`; every batch is kept
-/// until the gateway says that it is durable, and sent again after a reconnect.
+/// Make it with `SluiceClient.producer`. Values are numbered in the order of `send`; every batch is
+/// kept until the gateway says that it is durable, and sent again after a reconnect.
 public actor Producer {
   private let loop: EventLoop
   private let session: ProducerSession
@@ -27,7 +28,8 @@ public actor Producer {
 
   /// Waits until the session is open.
   ///
-  /// - Throws: `ClientError` when no gateway could be reached in time, or the gateway refused for good.
+  /// - Throws: `ClientError` when no gateway could be reached in time, or the gateway refused for
+  ///   good.
   public func waitUntilOpen() async throws(ClientError) {
     try await session.wait(for: .room(bytes: 0))
   }
@@ -36,8 +38,8 @@ public actor Producer {
   ///
   /// - Parameter columns: at least one value; not larger than the gateway's `max_batch_bytes`.
   /// - Returns: the sequence numbers that the values got, in the order of the sections.
-  /// - Throws: `ClientError`: the session has failed for good (fenced, conflict, refused), the batch is
-  ///   too large, or the producer was closed. A lost connection is not an error here.
+  /// - Throws: `ClientError`: the session has failed for good (fenced, conflict, refused), the
+  ///   batch is too large, or the producer was closed. A lost connection is not an error here.
   @discardableResult
   public func send(_ columns: ColumnsBuilder) async throws(ClientError) -> ClosedRange<UInt64> {
     precondition(columns.count > 0, "an empty batch has no sequence numbers")

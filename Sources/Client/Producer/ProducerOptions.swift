@@ -5,7 +5,8 @@ public import Wire
 
 /// Who a producer is and how it wants to be served.
 public struct ProducerOptions: Sendable {
-  /// 16 bytes that name the producer for ever: make them once with `RandomID.bytes()` and keep them.
+  /// 16 bytes that name the producer for ever: make them once with `RandomID.bytes()` and keep
+  /// them.
   public var producerID: [UInt8]
   /// What an ack shall mean.
   public var durability: Durability
@@ -13,15 +14,18 @@ public struct ProducerOptions: Sendable {
   public var token: [UInt8]
   /// Shown to operators, at most 128 bytes.
   public var clientName: String
-  /// Bytes of batches that may wait for confirmation; then `send` waits. At least one batch is taken.
+  /// Bytes of batches that may wait for confirmation, at least one batch; then `send` waits.
   public var windowBytesMax: Int
   /// Until when a first connection is tried; later ones are tried for ever.
   public var firstConnectDeadline: MonotonicTime
 
   /// Options for a producer.
   public init(
-    producerID: [UInt8], durability: Durability = .durable, token: [UInt8] = [],
-    clientName: String = "sluice-swift", windowBytesMax: Int = 32 << 20,
+    producerID: [UInt8],
+    durability: Durability = .durable,
+    token: [UInt8] = [],
+    clientName: String = "sluice-swift",
+    windowBytesMax: Int = 32 << 20,
     connectWithin: Duration = .seconds(10)
   ) {
     precondition(producerID.count == 16, "a producer id is 16 bytes")

@@ -1,7 +1,8 @@
 internal import EventLoop
 internal import Wire
 
-// Keeps one write session going: connects, opens, sends what is granted, takes acks, connects again.
+// Keeps one write session going: connects, opens, sends what is granted, takes acks, connects
+// again.
 
 /// How often and how patiently a producer looks after its link.
 enum ProducerTiming {
@@ -78,7 +79,7 @@ final class ProducerSession: ClientStreamHandler {
     if case .closed = state { true } else { false }
   }
 
-  /// Adds a batch and sends it as soon as it may be sent. There must be room.
+  /// Adds a batch, for which there must be room, and sends it as soon as it may be sent.
   func append(columns: [UInt8], count: UInt32) -> ClosedRange<UInt64> {
     let checksum = crc32c(columns.rawSpan)
     let batch = window.append(columns: columns, count: count, checksum: checksum)
@@ -164,8 +165,11 @@ final class ProducerSession: ClientStreamHandler {
     maxBatchValues = Int(opened.maxBatchValues)
     wantedAsked = 0
     window.opened(
-      durable: opened.durableSeq, staged: opened.stagedSeq, grantedBytes: opened.grantedBytes,
-      grantedSequence: opened.grantedSeq)
+      durable: opened.durableSeq,
+      staged: opened.stagedSeq,
+      grantedBytes: opened.grantedBytes,
+      grantedSequence: opened.grantedSeq
+    )
     pump()
     wake()
     scheduleLinkCheck()
@@ -178,11 +182,15 @@ final class ProducerSession: ClientStreamHandler {
       received: countsBefore.received + ack.counts.received,
       written: countsBefore.written + ack.counts.written,
       duplicate: countsBefore.duplicate + ack.counts.duplicate,
-      rejected: countsBefore.rejected + ack.counts.rejected)
+      rejected: countsBefore.rejected + ack.counts.rejected
+    )
     let granted = window.wantedBytes
     _ = window.acknowledged(
-      durable: ack.durableSeq, staged: ack.stagedSeq, grantedBytes: ack.grantedBytes,
-      grantedSequence: ack.grantedSeq)
+      durable: ack.durableSeq,
+      staged: ack.stagedSeq,
+      grantedBytes: ack.grantedBytes,
+      grantedSequence: ack.grantedSeq
+    )
     if granted != nil, window.wantedBytes != granted { wantedAsked = 0 }
     pump()
     wake()
@@ -200,7 +208,10 @@ final class ProducerSession: ClientStreamHandler {
   private func openOnce() async throws(ClientError) {
     countsBefore = counts
     let connection = try await GatewayConnection.connect(
-      to: addresses[addressIndex], loop: loop, within: ProducerTiming.connectMax)
+      to: addresses[addressIndex],
+      loop: loop,
+      within: ProducerTiming.connectMax
+    )
     guard !isClosed else {
       connection.close()
       throw .closed
@@ -208,9 +219,14 @@ final class ProducerSession: ClientStreamHandler {
     let stream = connection.openStream("sluice.v1.IngestService", "Write", self)
     state = .opening(connection, stream: stream)
     let open = Open(
-      protocolVersion: 1, producerID: options.producerID, token: options.token,
-      durability: options.durability, sessionID: RandomID.bytes(),
-      lowestHeldSeq: window.lowestHeld, clientName: options.clientName)
+      protocolVersion: 1,
+      producerID: options.producerID,
+      token: options.token,
+      durability: options.durability,
+      sessionID: RandomID.bytes(),
+      lowestHeldSeq: window.lowestHeld,
+      clientName: options.clientName
+    )
     connection.send(stream, WriteRequest.open(open))
     let timer = loop.schedule(at: loop.now + ProducerTiming.openMax) { [weak self] in
       guard let self, case .opening = self.state else { return }
@@ -234,10 +250,13 @@ final class ProducerSession: ClientStreamHandler {
   private func ping(_ connection: GatewayConnection, _ stream: ClientStreamID, wanted: Int) {
     pingNonce += 1
     connection.send(
-      stream, WriteRequest.ping(Ping(nonce: pingNonce, wantedBytes: UInt32(clamping: wanted))))
+      stream,
+      WriteRequest.ping(Ping(nonce: pingNonce, wantedBytes: UInt32(clamping: wanted)))
+    )
   }
 
-  /// Tells a slow gateway from a dead link: whoever is alive answers a Ping, however slow its database is.
+  /// Tells a slow gateway from a dead link: whoever is alive answers a Ping, however slow its
+  /// database is.
   private func scheduleLinkCheck() {
     _ = loop.schedule(at: loop.now + .seconds(1)) { [weak self] in self?.checkLink() }
   }

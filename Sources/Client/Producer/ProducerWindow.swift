@@ -54,7 +54,11 @@ struct ProducerWindow: Sendable {
   /// Numbers a batch and keeps it.
   mutating func append(columns: [UInt8], count: UInt32, checksum: UInt32) -> PendingBatch {
     let batch = PendingBatch(
-      first: position.produced + 1, count: count, checksum: checksum, columns: columns)
+      first: position.produced + 1,
+      count: count,
+      checksum: checksum,
+      columns: columns
+    )
     position.produced = batch.last
     bytes += columns.count
     batches.append(batch)
@@ -63,7 +67,10 @@ struct ProducerWindow: Sendable {
 
   /// A session has opened: what it covers is dropped, everything else will be sent again.
   mutating func opened(
-    durable: UInt64, staged: UInt64, grantedBytes: UInt64, grantedSequence: UInt64
+    durable: UInt64,
+    staged: UInt64,
+    grantedBytes: UInt64,
+    grantedSequence: UInt64
   ) {
     if batches.isEmpty { position.produced = max(position.produced, durable) }
     position.durable = max(position.durable, durable)
@@ -79,7 +86,10 @@ struct ProducerWindow: Sendable {
 
   /// An Ack came; true when a position rose.
   mutating func acknowledged(
-    durable: UInt64, staged: UInt64, grantedBytes: UInt64, grantedSequence: UInt64
+    durable: UInt64,
+    staged: UInt64,
+    grantedBytes: UInt64,
+    grantedSequence: UInt64
   ) -> Bool {
     let before = position
     position.durable = max(position.durable, durable)
@@ -109,7 +119,8 @@ struct ProducerWindow: Sendable {
     return sentBytes + UInt64(count) > grantedBytes ? count : nil
   }
 
-  /// Sends everything again that is not at least staged; what is staged is kept until it is durable.
+  /// Sends everything again that is not at least staged; what is staged is kept until it is
+  /// durable.
   private mutating func rewind() {
     next = batches.firstIndex { $0.last > position.staged } ?? batches.count
   }

@@ -44,7 +44,8 @@ public struct Configuration: Sendable {
   ///   - processorCount: how many workers there are when nobody says.
   /// - Throws: `ConfigurationError` for the first setting that is missing or does not fit.
   public init(
-    _ settings: [ConfigurationKey: String], processorCount: Int
+    _ settings: [ConfigurationKey: String],
+    processorCount: Int
   ) throws(ConfigurationError) {
     let reader = SettingReader(settings: settings)
     listen = try reader.required(.listen, "host:port") { SocketAddress($0) }
@@ -79,9 +80,14 @@ public struct Configuration: Sendable {
     }
     partitionsAhead = try reader.required(.partitionsAhead, "1 to 100") { integer($0, 1...100) }
     retention = try reader.optional(.retention, "a time such as 90d, at least 1h") {
-      duration($0, atMost: .seconds(100 * 366 * 86_400)).flatMap { $0 >= .seconds(3_600) ? $0 : nil }
+      duration($0, atMost: .seconds(100 * 366 * 86_400)).flatMap {
+        $0 >= .seconds(3_600) ? $0 : nil
+      }
     }
-    logLevel = try reader.required(.logLevel, "trace, debug, info, notice, warning, error or critical") {
+    logLevel = try reader.required(
+      .logLevel,
+      "trace, debug, info, notice, warning, error or critical"
+    ) {
       ["trace", "debug", "info", "notice", "warning", "error", "critical"].contains($0) ? $0 : nil
     }
   }
@@ -92,7 +98,9 @@ private struct SettingReader {
   let settings: [ConfigurationKey: String]
 
   func required<Value>(
-    _ key: ConfigurationKey, _ expected: String, _ parse: (String) -> Value?
+    _ key: ConfigurationKey,
+    _ expected: String,
+    _ parse: (String) -> Value?
   ) throws(ConfigurationError) -> Value {
     guard let text = settings[key] ?? key.defaultText else { throw .missing(key) }
     guard let value = parse(text) else { throw .invalid(key, value: text, expected: expected) }
@@ -100,7 +108,9 @@ private struct SettingReader {
   }
 
   func optional<Value>(
-    _ key: ConfigurationKey, _ expected: String, _ parse: (String) -> Value?
+    _ key: ConfigurationKey,
+    _ expected: String,
+    _ parse: (String) -> Value?
   ) throws(ConfigurationError) -> Value? {
     guard let text = settings[key], !text.isEmpty else { return nil }
     guard let value = parse(text) else { throw .invalid(key, value: text, expected: expected) }

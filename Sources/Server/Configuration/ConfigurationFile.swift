@@ -5,12 +5,14 @@ public enum ConfigurationFile {
   /// Parses the text of a file.
   ///
   /// - Parameters:
-  ///   - text: lines of `key = value`; a line that starts with `#` is a comment; a value may stand in
-  ///     double quotes, which are taken off.
+  ///   - text: lines of `key = value`; a line that starts with `#` is a comment; a value may stand
+  ///     in double quotes, which are taken off.
   ///   - name: the file's name, for errors.
+  /// - Returns: what the file sets.
   /// - Throws: `ConfigurationError` for a malformed line, an unknown or a repeated key.
   public static func parse(
-    _ text: String, name: String
+    _ text: String,
+    name: String
   ) throws(ConfigurationError) -> [ConfigurationKey: String] {
     var settings: [ConfigurationKey: String] = [:]
     let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
@@ -36,6 +38,7 @@ public enum ConfigurationFile {
   ///
   /// - Parameter environment: name and value; names without `SLUICE_` are other programs' business,
   ///   and `SLUICE_STACK_…` and `SLUICE_TEST_…` belong to the scripts.
+  /// - Returns: what the environment sets.
   /// - Throws: `ConfigurationError.unknownKey` for any other name that starts with `SLUICE_`.
   public static func settings(
     inEnvironment environment: [String: String]

@@ -6,11 +6,15 @@ internal import Storage
 extension StorageSettings {
   init(_ configuration: Configuration, primary: PostgresDSN) {
     self.init(
-      primary: primary, writers: configuration.writersPerWorker,
+      primary: primary,
+      writers: configuration.writersPerWorker,
       readConnections: configuration.readConnectionsPerWorker,
       valueLimits: ValueLimits(
         futureMicroseconds: configuration.futureLimit.wholeMilliseconds * 1_000,
-        labelBytes: ServerLimits.labelBytesMax, documentBytes: ServerLimits.documentBytesMax))
+        labelBytes: ServerLimits.labelBytesMax,
+        documentBytes: ServerLimits.documentBytesMax
+      )
+    )
   }
 }
 
@@ -18,7 +22,9 @@ extension PartitionKeeper.Settings {
   init(_ configuration: Configuration) {
     self.init(
       partitionWidth: configuration.partitionWidth,
-      partitionsAhead: configuration.partitionsAhead, retention: configuration.retention,
-      futureLimit: configuration.futureLimit)
+      partitionsAhead: configuration.partitionsAhead,
+      retention: configuration.retention,
+      futureLimit: configuration.futureLimit
+    )
   }
 }

@@ -39,7 +39,10 @@ final class Connection: ReadinessHandler, FlushHandler {
     let number = socket.number
     let connection = Connection(socket, context)
     connection.registration = try context.loop.add(
-      descriptor: number, interest: .readable, handler: connection)
+      descriptor: number,
+      interest: .readable,
+      handler: connection
+    )
     context.connections[connection.id] = connection
     context.figures[.connectionsOpen] += 1
   }
@@ -55,7 +58,7 @@ final class Connection: ReadinessHandler, FlushHandler {
   /// Whether the connection is gone; its socket is closed with its last reference.
   var isClosed: Bool { registration == nil }
 
-  /// Ends everything at once. What was accepted is still written; nobody is told.
+  /// Ends everything at once; what was accepted is still written, but nobody is told.
   func close() {
     guard let registration else { return }
     self.registration = nil
@@ -178,7 +181,10 @@ final class Connection: ReadinessHandler, FlushHandler {
   // MARK: Calls
 
   private func dispatch(
-    _ token: StreamToken, _ method: Method, _ envelope: RequestEnvelope, _ body: RawSpan
+    _ token: StreamToken,
+    _ method: Method,
+    _ envelope: RequestEnvelope,
+    _ body: RawSpan
   ) {
     context.figures[.unaryCalls] += 1
     let timeout = envelope.timeoutNanoseconds
@@ -194,8 +200,11 @@ final class Connection: ReadinessHandler, FlushHandler {
       }
     }
     let request = UnaryRequest(
-      method: method, payload: body.extracting(envelope.payload).copied(),
-      caller: context.authenticate(envelope, body), deadline: deadline)
+      method: method,
+      payload: body.extracting(envelope.payload).copied(),
+      caller: context.authenticate(envelope, body),
+      deadline: deadline
+    )
     context.worker.run(request, for: id, token)
   }
 
@@ -228,7 +237,10 @@ final class Connection: ReadinessHandler, FlushHandler {
   // MARK: Streams
 
   private func open(
-    _ token: StreamToken, _ method: Method, _ payload: RawSpan, remoteClosed: Bool
+    _ token: StreamToken,
+    _ method: Method,
+    _ payload: RawSpan,
+    remoteClosed: Bool
   ) {
     if context.isDraining {
       _ = streams.end(token)
@@ -280,7 +292,8 @@ final class Connection: ReadinessHandler, FlushHandler {
     scheduleFlush()
   }
 
-  /// Asks for one flush before the loop sleeps, also on behalf of a session that has an Ack to write.
+  /// Asks for one flush before the loop sleeps, also on behalf of a session that has an Ack to
+  /// write.
   func scheduleFlush() {
     guard !isFlushScheduled, !isClosed else { return }
     isFlushScheduled = true

@@ -49,17 +49,30 @@ struct UnaryRequest: Sendable {
 /// Refusals of the server that more than one place needs.
 extension Status {
   static let deadlineExceeded = Status(
-    .deadlineExceeded, "the deadline of the call has passed", reason: "DEADLINE_EXCEEDED")
+    .deadlineExceeded,
+    "the deadline of the call has passed",
+    reason: "DEADLINE_EXCEEDED"
+  )
 
   static let draining = Status(
-    .unavailable, "the gateway is about to stop; connect to another one or try again",
-    reason: "DRAINING", retryAfterMilliseconds: ServerLimits.retryMilliseconds)
+    .unavailable,
+    "the gateway is about to stop; connect to another one or try again",
+    reason: "DRAINING",
+    retryAfterMilliseconds: ServerLimits.retryMilliseconds
+  )
 
   /// One field of the request is wrong.
-  static func invalid(_ field: String, _ description: String, reason: String = "BAD_REQUEST") -> Status {
+  static func invalid(
+    _ field: String,
+    _ description: String,
+    reason: String = "BAD_REQUEST"
+  ) -> Status {
     Status(
-      .invalidArgument, "\(field): \(description)", reason: reason,
+      .invalidArgument,
+      "\(field): \(description)",
+      reason: reason,
       metadata: [KeyValue("field", field)],
-      fieldViolations: [FieldViolation(field: field, description: description)])
+      fieldViolations: [FieldViolation(field: field, description: description)]
+    )
   }
 }

@@ -24,7 +24,7 @@ extension StreamHandler {
   func checkAge(_ now: MonotonicTime) {}
 }
 
-/// The sending side of a stream, for its handler. It does not keep the connection alive.
+/// The sending side of a stream, for its handler; it does not keep the connection alive.
 struct ServerStream {
   let token: StreamToken
   private weak var connection: Connection?

@@ -20,8 +20,11 @@ extension ValueSection {
   @_lifetime(copy view)
   fileprivate init(_ view: SectionView<Value>) {
     self.init(
-      entities: view.entityIDs, attributes: view.attributeIDs,
-      observedAtUnixMicroseconds: view.observedAt, values: view.values)
+      entities: view.entityIDs,
+      attributes: view.attributeIDs,
+      observedAtUnixMicroseconds: view.observedAt,
+      values: view.values
+    )
   }
 }
 
@@ -30,9 +33,13 @@ extension TextSection {
   fileprivate init(_ view: TextSectionView) {
     self.init(
       ends: ValueSection(
-        entities: view.entityIDs, attributes: view.attributeIDs,
-        observedAtUnixMicroseconds: view.observedAt, values: view.endOffsets),
+        entities: view.entityIDs,
+        attributes: view.attributeIDs,
+        observedAtUnixMicroseconds: view.observedAt,
+        values: view.endOffsets
+      ),
       // Bytes of bytes: nothing is reinterpreted.
-      text: Span<UInt8>(_bytes: view.text))
+      text: Span<UInt8>(_bytes: view.text)
+    )
   }
 }

@@ -25,7 +25,12 @@ struct DeferredBatch {
   func withView(_ body: (BatchView) -> Void) {
     body(
       BatchView(
-        firstSeq: firstSeq, count: count, crc32c: checksum, columns: unsafe columns.span.bytes))
+        firstSeq: firstSeq,
+        count: count,
+        crc32c: checksum,
+        columns: unsafe columns.span.bytes
+      )
+    )
   }
 }
 
@@ -47,7 +52,11 @@ final class ProducerSession {
   private var token: [UInt8] = []
 
   init(
-    key: ProducerKey, opened: OpenedProducer, isStaged: Bool, lane: any Lane, window: GrantWindow
+    key: ProducerKey,
+    opened: OpenedProducer,
+    isStaged: Bool,
+    lane: any Lane,
+    window: GrantWindow
   ) {
     self.key = key
     self.opened = opened
@@ -65,11 +74,17 @@ final class ProducerSession {
 
   var openedMessage: Opened {
     Opened(
-      epoch: opened.epoch, durableSeq: head.durable, stagedSeq: head.staged,
-      incarnation: opened.incarnation, maxBatchBytes: UInt32(ServerLimits.batchBytesMax),
-      grantedBytes: UInt64(window.grantedBytes), grantedSeq: grantedSequence,
-      lostFromSeq: opened.lost?.lowerBound ?? 0, lostToSeq: opened.lost?.upperBound ?? 0,
-      maxBatchValues: UInt32(ServerLimits.batchValuesMax))
+      epoch: opened.epoch,
+      durableSeq: head.durable,
+      stagedSeq: head.staged,
+      incarnation: opened.incarnation,
+      maxBatchBytes: UInt32(ServerLimits.batchBytesMax),
+      grantedBytes: UInt64(window.grantedBytes),
+      grantedSeq: grantedSequence,
+      lostFromSeq: opened.lost?.lowerBound ?? 0,
+      lostToSeq: opened.lost?.upperBound ?? 0,
+      maxBatchValues: UInt32(ServerLimits.batchValuesMax)
+    )
   }
 
   /// Looks at a batch from outside and counts it against the grant; nil when it may come in.
@@ -92,20 +107,22 @@ final class ProducerSession {
   }
 
   /// Counts a batch that is durable.
-  func durable(_ batch: LaneBatch, _ position: PostgresLSN, _ refused: [RejectedValue]) {
+  func durable(_ batch: LaneBatch, _ token: FreshnessToken, _ refused: [RejectedValue]) {
     head.advanceDurable(to: batch.range.last)
     let rejected = batch.rejects + refused
     for reject in rejected {
       rejects.append(
         Reject(
           seq: batch.range.first + UInt64(reject.index),
-          reason: Wire.RejectReason(rawValue: Int32(reject.reason.rawValue)) ?? .unspecified))
+          reason: Wire.RejectReason(rawValue: Int32(reject.reason.rawValue)) ?? .unspecified
+        )
+      )
     }
     let handled = UInt64(batch.range.last - batch.range.first) + 1 - UInt64(batch.skipping)
     counts.duplicate += UInt64(batch.skipping)
     counts.rejected += UInt64(rejected.count)
     counts.written += handled - UInt64(rejected.count)
-    if position.value > 0 { token = FreshnessToken.bytes(at: position) }
+    self.token = token.bytes
   }
 
   /// The next Ack; `isAckPending` stays set when there are more rejects than one Ack names.
@@ -114,9 +131,15 @@ final class ProducerSession {
     rejects.removeFirst(named.count)
     isAckPending = !rejects.isEmpty
     return Ack(
-      stagedSeq: head.staged, durableSeq: head.durable, token: token,
-      grantedBytes: UInt64(window.grantedBytes), grantedSeq: grantedSequence, rejects: named,
-      counts: counts, incarnation: opened.incarnation)
+      stagedSeq: head.staged,
+      durableSeq: head.durable,
+      token: token,
+      grantedBytes: UInt64(window.grantedBytes),
+      grantedSeq: grantedSequence,
+      rejects: named,
+      counts: counts,
+      incarnation: opened.incarnation
+    )
   }
 }
 
@@ -125,8 +148,11 @@ extension Open {
   var violation: Status? {
     guard protocolVersion == 1 else {
       return Status(
-        .invalidArgument, "this gateway speaks protocol version 1",
-        reason: "UNSUPPORTED_PROTOCOL_VERSION", metadata: [KeyValue("supported", "1")])
+        .invalidArgument,
+        "this gateway speaks protocol version 1",
+        reason: "UNSUPPORTED_PROTOCOL_VERSION",
+        metadata: [KeyValue("supported", "1")]
+      )
     }
     guard producerID.count == 16 else { return .badOpen("open.producer_id", "is not 16 bytes") }
     guard sessionID.count == 16 else { return .badOpen("open.session_id", "is not 16 bytes") }
@@ -151,41 +177,67 @@ extension Status {
   }
 
   static let alreadyOpened = Status(
-    .failedPrecondition, "Open came twice on one stream", reason: "ALREADY_OPENED")
+    .failedPrecondition,
+    "Open came twice on one stream",
+    reason: "ALREADY_OPENED"
+  )
 
   static let notOpened = Status(
-    .failedPrecondition, "a batch came before Opened was sent", reason: "NOT_OPENED")
+    .failedPrecondition,
+    "a batch came before Opened was sent",
+    reason: "NOT_OPENED"
+  )
 
   static let notOpenedInTime = Status(
-    .failedPrecondition, "no Open came on the stream in time", reason: "NOT_OPENED")
+    .failedPrecondition,
+    "no Open came on the stream in time",
+    reason: "NOT_OPENED"
+  )
 
   static func gap(expected: UInt64) -> Status {
     Status(
-      .failedPrecondition, "values before first_seq are missing", reason: "GAP",
-      metadata: [KeyValue("expected_seq", "\(expected)")])
+      .failedPrecondition,
+      "values before first_seq are missing",
+      reason: "GAP",
+      metadata: [KeyValue("expected_seq", "\(expected)")]
+    )
   }
 
   static let sequenceConflict = Status(
-    .dataLoss, "these sequence numbers were sent before with another content",
-    reason: "SEQ_CONFLICT")
+    .dataLoss,
+    "these sequence numbers were sent before with another content",
+    reason: "SEQ_CONFLICT"
+  )
 
   static let grantOverrun = Status(
-    .resourceExhausted, "the batch is beyond granted_bytes or granted_seq",
-    reason: "GRANT_OVERRUN", retryAfterMilliseconds: ServerLimits.retryMilliseconds)
+    .resourceExhausted,
+    "the batch is beyond granted_bytes or granted_seq",
+    reason: "GRANT_OVERRUN",
+    retryAfterMilliseconds: ServerLimits.retryMilliseconds
+  )
 
   static func fenced(epoch: UInt64) -> Status {
     Status(
-      .aborted, "a newer session of this producer exists", reason: "FENCED",
-      metadata: [KeyValue("epoch", "\(epoch)")])
+      .aborted,
+      "a newer session of this producer exists",
+      reason: "FENCED",
+      metadata: [KeyValue("epoch", "\(epoch)")]
+    )
   }
 
   static let displaced = Status(
-    .unavailable, "the producer's place has changed; open again and go on from durable_seq",
-    reason: "DISPLACED", retryAfterMilliseconds: 0)
+    .unavailable,
+    "the producer's place has changed; open again and go on from durable_seq",
+    reason: "DISPLACED",
+    retryAfterMilliseconds: 0
+  )
 
-  static func databaseUnavailable(_ error: PostgresError) -> Status {
+  static func databaseUnavailable(_ why: String) -> Status {
     Status(
-      .unavailable, "the database cannot be used now: \(error)", reason: "DATABASE_UNAVAILABLE",
-      retryAfterMilliseconds: ServerLimits.retryMilliseconds)
+      .unavailable,
+      "the database cannot be used now: \(why)",
+      reason: "DATABASE_UNAVAILABLE",
+      retryAfterMilliseconds: ServerLimits.retryMilliseconds
+    )
   }
 }

@@ -18,7 +18,8 @@ enum SessionStep: Sendable {
 
 /// The server side of `IngestService.Write`; confined to the worker's loop.
 ///
-/// It outlives its stream until every batch it took has an ending, for they count against the budget.
+/// It outlives its stream until every batch it took has an ending, for they count against the
+/// budget.
 final class WriteSession: StreamHandler {
   let id: SessionID
   private let stream: ServerStream
@@ -96,7 +97,11 @@ final class WriteSession: StreamHandler {
     stream.send(
       WriteResponse.drain(
         Drain(
-          graceMilliseconds: grace, retryDelayMilliseconds: ServerLimits.retryMilliseconds)))
+          graceMilliseconds: grace,
+          retryDelayMilliseconds: ServerLimits.retryMilliseconds
+        )
+      )
+    )
     endIfDone()
   }
 
@@ -127,19 +132,25 @@ final class WriteSession: StreamHandler {
     let opened: OpenedProducer
     do throws(PostgresError) {
       opened = try await context.storage.openProducer(
-        tenant: tenantID, producer: producer, session: sessionID,
-        lowestHeld: open.lowestHeldSeq, deadline: context.loop.now + .seconds(20))
+        tenant: tenantID,
+        producer: producer,
+        session: sessionID,
+        lowestHeld: open.lowestHeldSeq,
+        deadline: context.loop.now + .seconds(20)
+      )
     } catch {
-      return fail(.databaseUnavailable(error))
+      return fail(.databaseUnavailable("\(error)"))
     }
     // The stream may have ended meanwhile.
     guard case .opening = state else { return forgetIfIdle() }
     let isStaged = open.durability == .staged
     let session = ProducerSession(
       key: ProducerKey(tenant: tenantID, producer: producer, epoch: opened.epoch),
-      opened: opened, isStaged: isStaged,
+      opened: opened,
+      isStaged: isStaged,
       lane: context.storage.lane(isStaged: isStaged, producer: producer),
-      window: GrantWindow(&context.budget))
+      window: GrantWindow(&context.budget)
+    )
     state = .open(session)
     context.figures[.sessionsOpened] += 1
     context.figures[.sessionsOpen] += 1
@@ -153,7 +164,10 @@ final class WriteSession: StreamHandler {
   /// Classifies a batch and, when it is new, checks and encodes it.
   private func take(_ batch: BatchView, _ session: ProducerSession) {
     let verdict = session.head.receive(
-      first: batch.firstSeq, count: batch.count, checksum: batch.crc32c)
+      first: batch.firstSeq,
+      count: batch.count,
+      checksum: batch.crc32c
+    )
     switch verdict {
     case .accept(let skipping):
       encode(batch, skipping: skipping, session, mayLearn: true)
@@ -169,7 +183,10 @@ final class WriteSession: StreamHandler {
   }
 
   private func encode(
-    _ batch: BatchView, skipping: Int, _ session: ProducerSession, mayLearn: Bool
+    _ batch: BatchView,
+    skipping: Int,
+    _ session: ProducerSession,
+    mayLearn: Bool
   ) {
     do throws(MessageError) {
       let isTaken = try context.arena.withColumns(batch.columns, count: Int(batch.count)) {
@@ -187,40 +204,66 @@ final class WriteSession: StreamHandler {
 
   /// Checks values and gives the good ones to the lane; false when the catalog must be asked first.
   private func encode(
-    _ view: borrowing ColumnsView, _ batch: BatchView, skipping: Int, _ session: ProducerSession,
+    _ view: borrowing ColumnsView,
+    _ batch: BatchView,
+    skipping: Int,
+    _ session: ProducerSession,
     mayLearn: Bool
   ) -> Bool {
     let columns = BatchColumns(view)
     check.run(
-      columns, context.storage.catalog.index(of: session.key.tenant), context.storage.valueLimits,
-      nowUnixMicroseconds: context.wallClockMicroseconds, skipping: skipping)
+      columns,
+      context.storage.catalog.index(of: session.key.tenant),
+      context.storage.valueLimits,
+      nowUnixMicroseconds: context.wallClockMicroseconds,
+      skipping: skipping
+    )
     if mayLearn, !check.unknownEntities.isEmpty || !check.unknownAttributes.isEmpty {
       return false
     }
     let range = SequenceRange(
-      first: batch.firstSeq, last: batch.firstSeq + UInt64(batch.count) - 1,
-      checksum: batch.crc32c)
+      first: batch.firstSeq,
+      last: batch.firstSeq + UInt64(batch.count) - 1,
+      checksum: batch.crc32c
+    )
     session.batchesInFlight += 1
     session.lane.submit(
       LaneBatch(
-        key: session.key, range: range, skipping: skipping, rejects: check.rejects,
-        wireBytes: batch.columns.byteCount, owner: self), columns, hot: check.hot)
+        key: session.key,
+        range: range,
+        skipping: skipping,
+        rejects: check.rejects,
+        wireBytes: batch.columns.byteCount,
+        owner: self
+      ),
+      columns,
+      hot: check.hot
+    )
     return true
   }
 
   /// Asks the database for the unknown ids, then takes the batches that had to wait.
   private func learn() async {
     guard case .open(let session) = state else { return }
-    await context.storage.catalog.learn(
-      tenant: session.key.tenant, entityIDs: session.unknown.entities,
-      attributeIDs: session.unknown.attributes)
+    do throws(StorageError) {
+      try await context.storage.catalog.learn(
+        tenant: session.key.tenant,
+        entityIDs: session.unknown.entities,
+        attributeIDs: session.unknown.attributes,
+        deadline: context.loop.now + ServerLimits.learnTimeMax
+      )
+    } catch {
+      // Nothing was taken: the client sends it all again.
+      return fail(.databaseUnavailable("\(error)"))
+    }
     guard case .open = state, let first = session.deferred.popFirst() else { return }
     first.withView { batch in
       guard case .accept(let skipping) = first.verdict else { return take(batch, session) }
       encode(batch, skipping: skipping, session, mayLearn: false)
     }
     while case .open = state, let next = session.deferred.popFirst() {
-      // What comes behind stays behind: `take` puts this one back in front if it has unknown ids, too.
+      // What comes behind stays behind: `take` puts this one back in front if it has unknown ids,
+      // too.
       let waiting = session.deferred
       session.deferred.removeAll()
       next.withView { take($0, session) }
@@ -331,8 +374,8 @@ extension WriteSession: BatchOwner {
     guard let session = producerSession else { return }
     session.batchesInFlight -= 1
     switch ending {
-    case .durable(let position, let refused):
-      session.durable(batch, position, refused)
+    case .durable(let token, let refused):
+      session.durable(batch, token, refused)
       let rejected = Int64(batch.rejects.count + refused.count)
       let handled = Int64(batch.range.last - batch.range.first) + 1 - Int64(batch.skipping)
       context.figures[.valuesRejected] += rejected

@@ -79,7 +79,8 @@ enum Figure: Int, CaseIterable, Sendable {
     case .connectionsOpen: "Client connections open now."
     case .connectionsAccepted: "Client connections accepted."
     case .connectionsRefused: "Client connections refused because connections-max was reached."
-    case .connectionsClosedForCause: "Client connections closed for breaking the protocol or a limit."
+    case .connectionsClosedForCause:
+      "Client connections closed for breaking the protocol or a limit."
     case .framesReceived: "Frames received whole."
     case .bytesReceived: "Bytes received from clients."
     case .bytesSent: "Bytes sent to clients."

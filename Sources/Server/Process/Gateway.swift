@@ -27,7 +27,8 @@ public enum Gateway {
   /// The version of this software.
   public static let version = "0.1.0"
 
-  /// Serves until SIGTERM or SIGINT has been obeyed; blocks the calling thread, which must be the first.
+  /// Serves until SIGTERM or SIGINT has been obeyed; blocks the calling thread, which must be the
+  /// first.
   ///
   /// - Parameters:
   ///   - configuration: what to serve.
@@ -35,7 +36,8 @@ public enum Gateway {
   ///   - announce: called once, with the address that clients can connect to.
   /// - Throws: `GatewayError` when it cannot start; nothing is left running then.
   public static func run(
-    _ configuration: Configuration, log: Logger,
+    _ configuration: Configuration,
+    log: Logger,
     announce: @escaping @Sendable (SocketAddress) -> Void
   ) throws(GatewayError) {
     let supervisor: Supervisor
@@ -44,7 +46,12 @@ public enum Gateway {
       let signals = try SignalSource([.terminate, .interrupt, .hangup])
       let loop = try EventLoop()
       supervisor = Supervisor(
-        configuration, log: log, loop: loop, signals: signals, announce: announce)
+        configuration,
+        log: log,
+        loop: loop,
+        signals: signals,
+        announce: announce
+      )
       loop.spawn { await supervisor.start() }
       loop.run()
     } catch {
@@ -61,7 +68,8 @@ public enum Gateway {
   /// - Returns: how many were applied.
   /// - Throws: `GatewayError`; what was applied before an error stays applied.
   public static func migrate(
-    _ dsn: String, progress: @escaping @Sendable (MigrationProgress) -> Void
+    _ dsn: String,
+    progress: @escaping @Sendable (MigrationProgress) -> Void
   ) throws(GatewayError) -> Int {
     let parsed = try Gateway.dsn(dsn, .primaryDSN)
     return try onLoop { loop in
@@ -73,7 +81,8 @@ public enum Gateway {
           return .success(
             try await migrator.migrate { step in
               if let step = MigrationProgress(step) { progress(step) }
-            })
+            }
+          )
         } catch {
           throw .schema(error)
         }
@@ -90,7 +99,9 @@ public enum Gateway {
   public static func check(_ configuration: Configuration) throws(GatewayError) -> [String] {
     let primary = try dsn(configuration.primaryDSN, .primaryDSN)
     var others: [(ConfigurationKey, PostgresDSN)] = []
-    for text in configuration.replicaDSNs { others.append((.replicaDSNs, try dsn(text, .replicaDSNs))) }
+    for text in configuration.replicaDSNs {
+      others.append((.replicaDSNs, try dsn(text, .replicaDSNs)))
+    }
     if let text = configuration.warehouseDSN {
       others.append((.warehouseDSN, try dsn(text, .warehouseDSN)))
     }
@@ -105,7 +116,9 @@ public enum Gateway {
         } catch {
           throw .schema(error)
         }
-        lines.append("primary-dsn: PostgreSQL \(connection.serverVersion / 10_000), schema is current")
+        lines.append(
+          "primary-dsn: PostgreSQL \(connection.serverVersion / 10_000), schema is current"
+        )
         for (key, server) in servers {
           let connection = try await connect(server, key, loop)
           lines.append("\(key.rawValue): PostgreSQL \(connection.serverVersion / 10_000) answers")
@@ -128,11 +141,17 @@ public enum Gateway {
   }
 
   private static func connect(
-    _ dsn: PostgresDSN, _ key: ConfigurationKey, _ loop: EventLoop
+    _ dsn: PostgresDSN,
+    _ key: ConfigurationKey,
+    _ loop: EventLoop
   ) async throws(GatewayError) -> PostgresConnection {
     do throws(PostgresError) {
       return try await PostgresConnection.connect(
-        to: dsn, role: .direct("control"), on: loop, deadline: loop.now + .seconds(10))
+        to: dsn,
+        role: .direct("control"),
+        on: loop,
+        deadline: loop.now + .seconds(10)
+      )
     } catch {
       throw .database(key, error)
     }

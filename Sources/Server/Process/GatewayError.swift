@@ -22,7 +22,8 @@ public enum GatewayError: Error, CustomStringConvertible {
     case .invalidDSN(let key, let error):
       "\(key.rawValue): \(error); write it as postgresql://user@host:5432/database"
     case .database(let key, let error):
-      "\(key.rawValue): \(error.operatorText); check the address, that the server runs, and the user's rights"
+      "\(key.rawValue): \(error.operatorText); check the address, that the server runs, and the"
+        + " user's rights"
     case .schema(let error): "\(error)"
     case .listen(let address, let error):
       error.isAddressInUse

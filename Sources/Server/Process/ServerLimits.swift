@@ -2,7 +2,8 @@
 
 /// Limits per connection, session and worker; ARCHITECTURE.md adds them up.
 enum ServerLimits {
-  /// Bytes read from one connection before the next one has its turn: what a worker handles in about 1 ms.
+  /// Bytes read from one connection before the next one has its turn: what a worker handles in
+  /// about 1 ms.
   static let readBytesPerTurn = 1 << 20
 
   /// Size of the buffer that all connections of a worker read into.
@@ -11,8 +12,8 @@ enum ServerLimits {
   /// Output waiting on a connection at which it is no longer read (rule 10).
   static let outputSoftBytes = 1 << 20
 
-  /// Output waiting on a connection at which it is closed: the soft limit and the answers of what was in
-  /// flight when it was reached.
+  /// Output waiting on a connection at which it is closed: the soft limit and the answers of what
+  /// was in flight when it was reached.
   static let outputHardBytes = 16 << 20
 
   /// A connection that takes nothing of its output for so long is closed.
@@ -26,6 +27,9 @@ enum ServerLimits {
 
   /// Longest time a unary call may take, whatever its caller says.
   static let unaryTimeMax = Duration.seconds(300)
+
+  /// Longest time a batch waits for the catalog to be asked for its ids.
+  static let learnTimeMax = Duration.seconds(20)
 
   /// A write session must be opened within this time.
   static let openSeconds = 10

@@ -28,7 +28,10 @@ actor Supervisor {
   }
 
   init(
-    _ configuration: Configuration, log: Logger, loop: EventLoop, signals: consuming SignalSource,
+    _ configuration: Configuration,
+    log: Logger,
+    loop: EventLoop,
+    signals: consuming SignalSource,
     announce: @escaping @Sendable (SocketAddress) -> Void
   ) {
     self.configuration = configuration
@@ -70,12 +73,19 @@ actor Supervisor {
   /// Checks the database before the first client can connect.
   private func prepare(_ primary: PostgresDSN) async throws(GatewayError) -> PartitionKeeper {
     let keeper = PartitionKeeper(
-      PartitionKeeper.Settings(configuration), gatewayID: identity.id.bytes, on: loop,
-      log: { [log] in log.warning("\($0)") })
+      PartitionKeeper.Settings(configuration),
+      gatewayID: identity.id.bytes,
+      on: loop,
+      log: { [log] in log.warning("\($0)") }
+    )
     let connection: PostgresConnection
     do throws(PostgresError) {
       connection = try await PostgresConnection.connect(
-        to: primary, role: .direct("control"), on: loop, deadline: loop.now + .seconds(10))
+        to: primary,
+        role: .direct("control"),
+        on: loop,
+        deadline: loop.now + .seconds(10)
+      )
     } catch {
       throw .database(.primaryDSN, error)
     }
@@ -106,8 +116,11 @@ actor Supervisor {
         threads.append(try LoopThread(running: worker.loop, name: "sluice-\(index)"))
         workers.append(worker)
         let port = try await worker.start(
-          gateway: identity, primary: primary, listen: address,
-          status: { [weak self] in await self?.status() ?? GatewayStatus.stopped })
+          gateway: identity,
+          primary: primary,
+          listen: address,
+          status: { [weak self] in await self?.status() ?? GatewayStatus.stopped }
+        )
         // With port 0 the first worker's socket has chosen: the others share it.
         address = SocketAddress(host: address.host, port: port)
       } catch {
@@ -131,7 +144,11 @@ actor Supervisor {
           usable = connection
         } else {
           usable = try await PostgresConnection.connect(
-            to: primary, role: .direct("control"), on: loop, deadline: loop.now + .seconds(5))
+            to: primary,
+            role: .direct("control"),
+            on: loop,
+            deadline: loop.now + .seconds(5)
+          )
         }
         connection = usable
         try await keeper.tick(usable)
@@ -151,8 +168,11 @@ actor Supervisor {
     var figures = Figures()
     for worker in workers { figures.add(await worker.figures()) }
     return GatewayStatus(
-      version: Gateway.version, state: stage == .serving ? "SERVING" : "DRAINING",
-      uptime: loop.now - startedAt, figures: figures)
+      version: Gateway.version,
+      state: stage == .serving ? "SERVING" : "DRAINING",
+      uptime: loop.now - startedAt,
+      figures: figures
+    )
   }
 
   // MARK: Stop
@@ -177,7 +197,9 @@ actor Supervisor {
       await loop.sleep(for: .milliseconds(10))
     }
     if await !isDrained() {
-      log.warning("the grace time is over; values that are not acknowledged stay with their producers")
+      log.warning(
+        "the grace time is over; values that are not acknowledged stay with their producers"
+      )
     }
     await stop()
   }
@@ -207,7 +229,9 @@ private final class SignalHandler: ReadinessHandler {
   private var registration: Registration?
 
   init(
-    _ source: consuming SignalSource, _ loop: EventLoop, _ handle: @escaping (Signal) -> Void
+    _ source: consuming SignalSource,
+    _ loop: EventLoop,
+    _ handle: @escaping (Signal) -> Void
   ) throws(SystemError) {
     let number = source.number
     self.source = source

@@ -42,15 +42,26 @@ actor Worker {
   /// - Throws: `SystemError` when the address cannot be listened on; `PostgresError` never: storage
   ///   connects when it is needed, and tries until it can.
   func start(
-    gateway: GatewayIdentity, primary: PostgresDSN, listen address: SocketAddress,
+    gateway: GatewayIdentity,
+    primary: PostgresDSN,
+    listen address: SocketAddress,
     status: @escaping @Sendable () async -> GatewayStatus
   ) throws(SystemError) -> UInt16 {
     let storage = WorkerStorage(
-      loop: loop, gateway: gateway, workerIndex: index,
-      settings: StorageSettings(configuration, primary: primary), log: { [log] in log.warning("\($0)") })
+      loop: loop,
+      gateway: gateway,
+      workerIndex: index,
+      settings: StorageSettings(configuration, primary: primary),
+      log: { [log] in log.warning("\($0)") }
+    )
     let context = WorkerContext(
-      worker: self, loop: loop, configuration: configuration, storage: storage, log: log,
-      statusSource: status)
+      worker: self,
+      loop: loop,
+      configuration: configuration,
+      storage: storage,
+      log: log,
+      statusSource: status
+    )
     self.context = context
     for role in storage.tasks { spawn { worker in await worker.runStorage(role) } }
     let socket = try Socket.listen(on: address)
@@ -105,7 +116,9 @@ actor Worker {
   }
 
   private func answer(
-    _ request: UnaryRequest, for id: ConnectionID, _ token: StreamToken
+    _ request: UnaryRequest,
+    for id: ConnectionID,
+    _ token: StreamToken
   ) async {
     guard let context else { return }
     do throws(Status) {

@@ -32,8 +32,12 @@ final class WorkerContext {
   private var sessionCount: UInt64 = 0
 
   init(
-    worker: Worker, loop: EventLoop, configuration: Configuration, storage: WorkerStorage,
-    log: Logger, statusSource: @escaping @Sendable () async -> GatewayStatus
+    worker: Worker,
+    loop: EventLoop,
+    configuration: Configuration,
+    storage: WorkerStorage,
+    log: Logger,
+    statusSource: @escaping @Sendable () async -> GatewayStatus
   ) {
     self.statusSource = statusSource
     self.worker = worker
@@ -73,7 +77,7 @@ final class WorkerContext {
     }
   }
 
-  /// Who is calling: the seam for tokens and tenants. Until then everybody is the default tenant.
+  /// Who is calling: the seam for tokens and tenants, until which everybody is the default tenant.
   func authenticate(_ envelope: RequestEnvelope, _ body: RawSpan) -> Caller {
     Caller(tenantID: Caller.defaultTenantID)
   }

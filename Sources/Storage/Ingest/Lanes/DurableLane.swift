@@ -4,8 +4,8 @@ public import EventLoop
 
 /// The DURABLE lane of one writer connection, and the promoter of the STAGED one.
 ///
-/// Natural batching: while one transaction runs the next group fills. Nothing is dropped: a group whose
-/// transaction fails is tried again until every batch in it has an ending.
+/// Natural batching: while one transaction runs the next group fills. Nothing is dropped: a group
+/// whose transaction fails is tried again until every batch in it has an ending.
 public final class DurableLane: Lane {
   /// Counters.
   public private(set) var statistics = LaneStatistics()
@@ -28,15 +28,22 @@ public final class DurableLane: Lane {
   ///   - loop: the worker's.
   ///   - log: takes sentences for operators.
   public convenience init(
-    _ dsn: PostgresDSN, role: String, loop: EventLoop, log: @escaping (String) -> Void
+    _ dsn: PostgresDSN,
+    role: String,
+    loop: EventLoop,
+    log: @escaping (String) -> Void
   ) {
     self.init(dsn, role: role, loop: loop, linger: .zero, recycle: nil, log: log)
   }
 
   /// A promoter waits `linger` for more before it writes, so that one flush of the log serves many.
   init(
-    _ dsn: PostgresDSN, role: String, loop: EventLoop, linger: Duration,
-    recycle: ((LaneGroup) -> Void)?, log: @escaping (String) -> Void
+    _ dsn: PostgresDSN,
+    role: String,
+    loop: EventLoop,
+    linger: Duration,
+    recycle: ((LaneGroup) -> Void)?,
+    log: @escaping (String) -> Void
   ) {
     self.loop = loop
     self.linger = linger
@@ -110,15 +117,20 @@ public final class DurableLane: Lane {
     var batchesMax = Int.max
     while !isAbandoned {
       let transaction = LaneTransaction(
-        groups, documentBytesMax: documentBytesMax, batchesMax: batchesMax)
+        groups,
+        documentBytesMax: documentBytesMax,
+        batchesMax: batchesMax
+      )
       guard !transaction.isEmpty else { break }
       do throws(PostgresError) {
         let outcome = try await transaction.run(
-          on: connection.ready(), deadline: loop.now + LaneLimits.transactionTime)
+          on: connection.ready(),
+          deadline: loop.now + LaneLimits.transactionTime
+        )
         connection.report(nil, doing: "writing")
         statistics.groupsCommitted += 1
         statistics.hotFolded += outcome.folded
-        transaction.end(at: outcome.position)
+        transaction.end(at: connection.token(at: outcome.position))
         pause = LaneLimits.backoffMin
       } catch {
         statistics.groupsRetried += 1
@@ -129,7 +141,9 @@ public final class DurableLane: Lane {
   }
 
   private func recover(
-    from error: PostgresError, _ transaction: LaneTransaction, _ pause: inout Duration,
+    from error: PostgresError,
+    _ transaction: LaneTransaction,
+    _ pause: inout Duration,
     _ batchesMax: inout Int
   ) async {
     switch error.remedy {
@@ -155,17 +169,20 @@ public final class DurableLane: Lane {
 
   /// Ends the batches of producers that lost; those that were committed before are durable.
   private func settle(_ losers: [GroupStatement.Loser], _ transaction: LaneTransaction) async {
-    // What an earlier attempt committed is flushed now at the latest: any position read from here on holds it.
+    // What an earlier attempt committed is flushed now at the latest: any position read from here
+    // on holds it.
     var position = PostgresLSN(value: 0)
     do throws(PostgresError) {
       let result = try await connection.ready().query(
-        "SELECT pg_current_wal_flush_lsn()", deadline: loop.now + .seconds(5))
+        "SELECT pg_current_wal_flush_lsn()",
+        deadline: loop.now + .seconds(5)
+      )
       position = try result.lsn(row: 0, column: 0) ?? position
     } catch {
       connection.report(error, doing: "reading the log position")
       return
     }
-    transaction.settle(losers, at: position)
+    transaction.settle(losers, at: connection.token(at: position))
   }
 
   private func wait(_ pause: inout Duration) async {

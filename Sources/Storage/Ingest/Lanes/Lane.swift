@@ -19,9 +19,9 @@ public struct ProducerKey: Hashable, Sendable {
 
 /// How a batch ended.
 public enum BatchEnding: Equatable, Sendable {
-  /// Committed and flushed; everything up to the position is visible to a read AT_LEAST it. The rejects
-  /// are what PostgreSQL refused beyond the checks, by rising index.
-  case durable(PostgresLSN, refused: [RejectedValue])
+  /// Committed and flushed; everything up to the token is visible to a read AT_LEAST it. The
+  /// rejects are what PostgreSQL refused beyond the checks, by rising index.
+  case durable(FreshnessToken, refused: [RejectedValue])
   /// A newer session of the producer exists.
   case fenced(epoch: UInt64)
   /// The database is at another place than the session believed.
@@ -62,8 +62,12 @@ public struct LaneBatch {
 
   /// A batch without rows yet.
   public init(
-    key: ProducerKey, range: SequenceRange, skipping: Int, rejects: [RejectedValue],
-    wireBytes: Int, owner: any BatchOwner
+    key: ProducerKey,
+    range: SequenceRange,
+    skipping: Int,
+    rejects: [RejectedValue],
+    wireBytes: Int,
+    owner: any BatchOwner
   ) {
     self.key = key
     self.range = range

@@ -12,6 +12,8 @@ final class LaneConnection {
   private var isComplaining = false
   /// Changes with every new connection.
   private(set) var generation = 0
+  /// Whose log the connection writes: what a position needs to become a token.
+  private var cluster: (systemIdentifier: UInt64, timeline: UInt32) = (0, 0)
 
   init(_ dsn: PostgresDSN, role: String, loop: EventLoop, log: @escaping (String) -> Void) {
     self.dsn = dsn
@@ -28,10 +30,50 @@ final class LaneConnection {
     connection?.close()
     connection = nil
     let made = try await PostgresConnection.connect(
-      to: dsn, role: role, on: loop, deadline: loop.now + .seconds(5))
+      to: dsn,
+      role: role,
+      on: loop,
+      deadline: loop.now + .seconds(5)
+    )
+    do throws(PostgresError) {
+      try await identify(made)
+    } catch {
+      made.close()
+      throw error
+    }
     connection = made
     generation += 1
     return made
+  }
+
+  /// A position of this connection's log as a token for readers.
+  func token(at position: PostgresLSN) -> FreshnessToken {
+    FreshnessToken(
+      systemIdentifier: cluster.systemIdentifier,
+      timeline: cluster.timeline,
+      lsn: position
+    )
+  }
+
+  /// Learns cluster and timeline; a standby is refused, for after a failover another server is the
+  /// primary.
+  private func identify(_ connection: PostgresConnection) async throws(PostgresError) {
+    let result = try await connection.query(
+      """
+      SELECT system_identifier,
+        CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_flush_lsn()) END
+      FROM pg_control_system()
+      """,
+      deadline: loop.now + .seconds(5)
+    )
+    guard let identifier = try result.int64(row: 0, column: 0),
+      let timeline = result.text(row: 0, column: 1).flatMap({ UInt32($0.prefix(8), radix: 16) })
+    else {
+      throw .connectFailed(
+        PostgresConnectFailure(kind: .wrongServerState, sqlstate: nil, message: "a standby")
+      )
+    }
+    cluster = (UInt64(bitPattern: identifier), timeline)
   }
 
   /// Logs the first of a row of faults, and the end of the row.

@@ -31,8 +31,11 @@ final class LaneGroup {
   func append(_ batch: LaneBatch, _ columns: borrowing BatchColumns, hot: [UInt32]) {
     var batch = batch
     let origin = CopyEncoder.Origin(
-      tenant: batch.key.tenant, producer: batch.key.producer, firstSequence: batch.range.first,
-      skipping: batch.skipping)
+      tenant: batch.key.tenant,
+      producer: batch.key.producer,
+      firstSequence: batch.range.first,
+      skipping: batch.skipping
+    )
     let start = rows.byteCount
     rows.append(columns, origin, rejects: batch.rejects.span)
     batch.rows = start..<rows.byteCount
@@ -88,9 +91,12 @@ final class LaneGroup {
 
   /// Sends rows into a running COPY.
   func put(
-    _ pieces: [Range<Int>], staged: Bool, into copy: PostgresCopy
+    _ pieces: [Range<Int>],
+    staged: Bool,
+    into copy: PostgresCopy
   ) async throws(PostgresError) {
-    // A group is not changed while it is being written: it has left its queue, and nobody appends to it.
+    // A group is not changed while it is being written: it has left its queue, and nobody appends
+    // to it.
     let bytes = unsafe staged ? stagedRows.unsafeBytes : rows.unsafeBytes
     for piece in pieces {
       let slice = unsafe UnsafeRawBufferPointer(rebasing: bytes[piece])

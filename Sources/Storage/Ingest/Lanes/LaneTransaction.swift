@@ -19,7 +19,8 @@ struct LaneTransaction {
     var folded: Int64
   }
 
-  /// Takes the batches that are not over; one that cannot stand beside another waits for the next attempt.
+  /// Takes the batches that are not over; one that cannot stand beside another waits for the next
+  /// attempt.
   init(_ groups: [LaneGroup], documentBytesMax: Int, batchesMax: Int = .max) {
     self.groups = groups
     var statement = GroupStatement(documentBytesMax: documentBytesMax)
@@ -33,9 +34,13 @@ struct LaneTransaction {
         let batch = group.batches[index]
         guard places.count < batchesMax, !waiting.contains(batch.key) else { continue }
         let isAdded = statement.add(
-          tenant: batch.key.tenant, producer: batch.key.producer, epoch: batch.key.epoch,
-          range: batch.range, skipping: batch.skipping,
-          rejects: LaneTransaction.merged(batch.rejects, batch.refused))
+          tenant: batch.key.tenant,
+          producer: batch.key.producer,
+          epoch: batch.key.epoch,
+          range: batch.range,
+          skipping: batch.skipping,
+          rejects: LaneTransaction.merged(batch.rejects, batch.refused)
+        )
         guard isAdded else {
           waiting.insert(batch.key)
           continue
@@ -64,7 +69,8 @@ struct LaneTransaction {
   ///
   /// - Throws: `PostgresError`; nothing is written then, unless its outcome is unknown.
   func run(
-    on connection: PostgresConnection, deadline: MonotonicTime
+    on connection: PostgresConnection,
+    deadline: MonotonicTime
   ) async throws(PostgresError) -> Outcome {
     let results = try await connection.copyIn(statement.durableText, deadline: deadline) {
       (copy) throws(PostgresError) in
@@ -83,10 +89,13 @@ struct LaneTransaction {
   ///
   /// - Throws: as `run`.
   func stage(
-    into segment: String, on connection: PostgresConnection, deadline: MonotonicTime
+    into segment: String,
+    on connection: PostgresConnection,
+    deadline: MonotonicTime
   ) async throws(PostgresError) {
     let results = try await connection.copyIn(
-      statement.stagedText(segment: segment), deadline: deadline
+      statement.stagedText(segment: segment),
+      deadline: deadline
     ) { (copy) throws(PostgresError) in
       try await put(into: copy, staged: true)
     }
@@ -110,11 +119,11 @@ struct LaneTransaction {
   // MARK: Endings
 
   /// Tells every owner that its batch is durable.
-  func end(at position: PostgresLSN) {
+  func end(at token: FreshnessToken) {
     for place in places {
       let batch = groups[place.group].batches[place.index]
       groups[place.group].end(place.index)
-      batch.owner.batchEnded(batch, .durable(position, refused: batch.refused))
+      batch.owner.batchEnded(batch, .durable(token, refused: batch.refused))
     }
   }
 
@@ -126,15 +135,16 @@ struct LaneTransaction {
     }
   }
 
-  /// Ends what the guard refused, batch by batch; what still has its place stays for the next attempt.
-  func settle(_ losers: [GroupStatement.Loser], at position: PostgresLSN) {
+  /// Ends what the guard refused, batch by batch; what still has its place stays for the next
+  /// attempt.
+  func settle(_ losers: [GroupStatement.Loser], at token: FreshnessToken) {
     for loser in losers where loser.index < memberPlaces.count {
       var durable = loser.durable
       for placeIndex in memberPlaces[loser.index] {
         let place = places[placeIndex]
         let batch = groups[place.group].batches[place.index]
         if loser.epoch == batch.key.epoch, batch.range.last <= durable {
-          end(place, .durable(position, refused: batch.refused))
+          end(place, .durable(token, refused: batch.refused))
         } else if loser.epoch != batch.key.epoch {
           end(place, .fenced(epoch: loser.epoch))
         } else if batch.first == durable + 1 {
@@ -166,7 +176,8 @@ struct LaneTransaction {
   /// - Returns: how many there are.
   /// - Throws: `PostgresError` other than about data: try again later.
   func bisect(
-    on connection: PostgresConnection, deadline: () -> MonotonicTime
+    on connection: PostgresConnection,
+    deadline: () -> MonotonicTime
   ) async throws(PostgresError) -> Int {
     var refused = 0
     for place in places {
@@ -175,7 +186,8 @@ struct LaneTransaction {
       let search = RowBisection(rows: group.bytes(of: place.index))
       let bad = try await search.run(on: connection, deadline: deadline)
       if bad.isEmpty {
-        // Its rows are good: if a transaction of this batch alone fails, its hot values are to blame.
+        // Its rows are good: if a transaction of this batch alone fails, its hot values are to
+        // blame.
         if places.count == 1 { group.dropHot(place.index) }
         continue
       }
@@ -183,7 +195,8 @@ struct LaneTransaction {
       group.refuse(
         place.index,
         bad.map { RejectedValue(index: written[$0], reason: .refusedByDatabase) },
-        keeping: search.keeping(without: bad, from: batch.rows.lowerBound))
+        keeping: search.keeping(without: bad, from: batch.rows.lowerBound)
+      )
       refused += bad.count
     }
     return refused
@@ -204,7 +217,8 @@ struct LaneTransaction {
   }
 
   private static func merged(
-    _ first: [RejectedValue], _ second: [RejectedValue]
+    _ first: [RejectedValue],
+    _ second: [RejectedValue]
   ) -> [RejectedValue] {
     second.isEmpty ? first : (first + second).sorted { $0.index < $1.index }
   }

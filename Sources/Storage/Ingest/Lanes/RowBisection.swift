@@ -31,7 +31,8 @@ struct RowBisection {
   ///
   /// - Throws: `PostgresError` that is not about data.
   func run(
-    on connection: PostgresConnection, deadline: () -> MonotonicTime
+    on connection: PostgresConnection,
+    deadline: () -> MonotonicTime
   ) async throws(PostgresError) -> [Int] {
     var bad: [Int] = []
     var suspects = [0..<rowCount]
@@ -62,7 +63,9 @@ struct RowBisection {
   private func start(_ row: Int) -> Int { row < starts.count ? starts[row] : rows.count }
 
   private func isTaken(
-    _ range: Range<Int>, _ connection: PostgresConnection, _ deadline: MonotonicTime
+    _ range: Range<Int>,
+    _ connection: PostgresConnection,
+    _ deadline: MonotonicTime
   ) async throws(PostgresError) -> Bool {
     let bytes =
       CopyEncoder.header + rows[start(range.lowerBound)..<start(range.upperBound)]

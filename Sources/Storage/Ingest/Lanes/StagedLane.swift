@@ -4,14 +4,16 @@ public import EventLoop
 
 /// The STAGED lane of one worker.
 ///
-/// The first ack comes when a batch is committed in a segment, which costs no flush of the log. The rows
-/// stay in memory and are promoted by a direct COPY of many groups at once: half the log that
-/// INSERT..SELECT out of the segment would write. The segment serves readers that want what is not durable
-/// yet, and whoever adopts it when this gateway dies; when it is empty of such values it is truncated.
+/// The first ack comes when a batch is committed in a segment, which costs no flush of the log. The
+/// rows stay in memory and are promoted by a direct COPY of many groups at once: half the log that
+/// INSERT..SELECT out of the segment would write. The segment serves readers that want what is not
+/// durable yet, and whoever adopts it when this gateway dies; when it is empty of such values it is
+/// truncated.
 public final class StagedLane: Lane {
   /// Longest wait for more to promote together.
   public static let linger = Duration.milliseconds(80)
-  /// A segment with so many bytes is left for the other one, and truncated once all in it is durable.
+  /// A segment with so many bytes is left for the other one, and truncated once all in it is
+  /// durable.
   static let segmentBytesMax = 64 << 20
 
   private let queue: LaneQueue
@@ -43,7 +45,10 @@ public final class StagedLane: Lane {
   ///   - loop: the worker's.
   ///   - log: takes sentences for operators.
   public init(
-    _ dsn: PostgresDSN, gateway: GatewayIdentity, workerIndex: Int, loop: EventLoop,
+    _ dsn: PostgresDSN,
+    gateway: GatewayIdentity,
+    workerIndex: Int,
+    loop: EventLoop,
     log: @escaping (String) -> Void
   ) {
     self.loop = loop
@@ -52,8 +57,13 @@ public final class StagedLane: Lane {
     queue = LaneQueue(loop: loop, isStaged: true)
     connection = LaneConnection(dsn, role: "stage", loop: loop, log: log)
     promoter = DurableLane(
-      dsn, role: "promote", loop: loop, linger: StagedLane.linger,
-      recycle: { [weak queue] in queue?.recycle($0) }, log: log)
+      dsn,
+      role: "promote",
+      loop: loop,
+      linger: StagedLane.linger,
+      recycle: { [weak queue] in queue?.recycle($0) },
+      log: log
+    )
   }
 
   /// Counters of staging and promotion together.
@@ -120,7 +130,10 @@ public final class StagedLane: Lane {
       do throws(PostgresError) {
         let segment = try await readySegment()
         try await transaction.stage(
-          into: segment, on: connection.ready(), deadline: loop.now + LaneLimits.transactionTime)
+          into: segment,
+          on: connection.ready(),
+          deadline: loop.now + LaneLimits.transactionTime
+        )
         connection.report(nil, doing: "staging")
         segments[current].bytes += group.bytes
         own.groupsStaged += 1
@@ -143,7 +156,8 @@ public final class StagedLane: Lane {
     if group.open.isEmpty { queue.recycle(group) } else { promoter.promote(group) }
   }
 
-  /// The segment to write into; both are made anew on every new connection, for a crash may have dropped them.
+  /// The segment to write into; both are made anew on every new connection, for a crash may have
+  /// dropped them.
   private func readySegment() async throws(PostgresError) -> String {
     let connection = try await connection.ready()
     if segmentsGeneration != self.connection.generation {
@@ -151,11 +165,15 @@ public final class StagedLane: Lane {
       for slot in slots {
         let result = try await connection.query(
           "SELECT sluice.create_segment($1, $2)",
-          [.uuid(gateway.bytes), .int32(Int32(slot))], deadline: loop.now + .seconds(10))
+          [.uuid(gateway.bytes), .int32(Int32(slot))],
+          deadline: loop.now + .seconds(10)
+        )
         segments.append(Segment(name: result.text(row: 0, column: 0) ?? ""))
       }
       _ = try await connection.query(
-        "SELECT sluice.staging_incarnation()", deadline: loop.now + .seconds(10))
+        "SELECT sluice.staging_incarnation()",
+        deadline: loop.now + .seconds(10)
+      )
       segmentsGeneration = self.connection.generation
     }
     if segments[current].bytes > StagedLane.segmentBytesMax {
@@ -171,11 +189,14 @@ public final class StagedLane: Lane {
 
   /// Empties a segment whose values are all durable; false when it has others or is being read.
   private func truncate(
-    _ index: Int, _ connection: PostgresConnection
+    _ index: Int,
+    _ connection: PostgresConnection
   ) async throws(PostgresError) -> Bool {
     let result = try await connection.query(
-      "SELECT sluice.truncate_segment($1)", [.text(segments[index].name)],
-      deadline: loop.now + .seconds(10))
+      "SELECT sluice.truncate_segment($1)",
+      [.text(segments[index].name)],
+      deadline: loop.now + .seconds(10)
+    )
     guard try result.bool(row: 0, column: 0) == true else { return false }
     segments[index].bytes = 0
     return true
