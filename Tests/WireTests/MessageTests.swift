@@ -145,6 +145,29 @@ struct MessageTests {
     )
   }
 
+  @Test("a field that ends one byte behind its message is refused, also where more bytes follow")
+  func boundaries() {
+    // Request{metadata{key of 2 bytes, 1 there}, payload}: the next byte belongs to the envelope.
+    let body = hex("0a 01 73  12 01 6d  2a 03 0a 02 6b  1a 01 68")
+    withSpan(body) { span in
+      #expect(throws: EnvelopeError.truncated) { try RequestEnvelope(decoding: span) }
+      // The same at the end of the body, with numbers.
+      for cut in [
+        hex("0a 02 73"), hex("21 01 02 03 04 05 06 07"), hex("25 01 02 03"), hex("20 80"),
+      ] {
+        withSpan(cut) { cut in
+          #expect(throws: EnvelopeError.truncated) { try RequestEnvelope(decoding: cut) }
+        }
+      }
+    }
+    // WriteRequest{batch{columns of 2 bytes, 1 there}, ping}: the next byte belongs to the outer message.
+    withSpan(hex("12 03 22 02 61  f8 07 01")) { span in
+      #expect(throws: MessageError.malformed) {
+        _ = try WriteRequestView(decoding: span, arena: MessageArena()).isBatch
+      }
+    }
+  }
+
   @Test("30 KB of nesting overflows no stack")
   func nesting() {
     // Field 1, length-delimited, 10,000 levels deep: where a type is recursive this kills a process.
@@ -317,5 +340,12 @@ struct StatusTests {
         }
       }
     }
+  }
+}
+
+extension WriteRequestView {
+  /// Whether it holds a batch.
+  fileprivate var isBatch: Bool {
+    if case .batch = self { true } else { false }
   }
 }

@@ -10,6 +10,7 @@ extension ByteQueue {
 }
 
 /// Lends the bytes of an array as a span.
+@discardableResult
 func withSpan<Result, E: Error>(
   _ bytes: [UInt8],
   _ body: (RawSpan) throws(E) -> Result
