@@ -199,8 +199,7 @@ struct PoolStateTests {
       _ = pool.connected(id(0), now: at(0))
       let actions = pool.released(id(0), isHealthy: true, now: at(400))
       _ = pool.tick(now: at(500))
-      for case .scheduleTick(let time) in actions + pool.tick(now: at(501)) {
-        guard time > at(600) else { continue }
+      for case .scheduleTick(let time) in actions + pool.tick(now: at(501)) where time > at(600) {
         #expect(time > at(79_999) && time <= at(100_000))
         ends.insert(time.nanoseconds)
       }

@@ -45,10 +45,10 @@ struct SocketPeer {
 
 /// One CancelRequest on a socket of its own: connect, 16 bytes, wait until the server closes.
 ///
-/// The server closes after it has sent the signal, so once `finished` was called a later statement on the
-/// connection is not hit. Like libpq's own PQcancel before version 17 the packet goes in plain text also
-/// to servers that otherwise want TLS; they accept that (protocol, "Canceling Requests in Progress").
-/// Confined to the loop's thread.
+/// The server closes after it has sent the signal, so once `finished` was called a later statement
+/// on the connection is not hit. Like libpq's own PQcancel before version 17 the packet goes in
+/// plain text also to servers that otherwise want TLS; they accept that (protocol, "Canceling
+/// Requests in Progress"). Confined to the loop's thread.
 final class CancelRequest: ReadinessHandler {
   private let loop: EventLoop
   private let packet: [UInt8]
@@ -59,8 +59,7 @@ final class CancelRequest: ReadinessHandler {
 
   /// Starts the request; `finished` is called once, later, unless `stop` comes first.
   ///
-  /// Nil when no
-  /// connection could be started.
+  /// Nil when no connection could be started.
   init?(_ key: CancelKey, on loop: EventLoop, finished: @escaping () -> Void) {
     guard let descriptor = key.address.connect() else { return nil }
     self.loop = loop

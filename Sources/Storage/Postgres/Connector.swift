@@ -6,8 +6,8 @@ internal import EventLoop
 ///
 /// Confined to the loop's thread.
 ///
-/// libpq still reads files while connecting (password, service and certificate files), as every client
-/// does; a service file that names a host by name is looked up by libpq itself, blocking.
+/// libpq still reads files while connecting (password, service and certificate files), as every
+/// client does; a service file that names a host by name is looked up by libpq itself, blocking.
 /// Source: libpq manual, PQconnectStartParams and PQconnectPoll.
 final class Connector: ReadinessHandler {
   typealias Outcome = Result<PostgresConnection, PostgresError>

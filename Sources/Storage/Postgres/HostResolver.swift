@@ -7,8 +7,8 @@ internal import Synchronization
 /// One lookup of the host names in a connection string, on a thread of its own.
 ///
 /// libpq connects without any lookup when each `host` has a `hostaddr` (libpq manual,
-/// PQconnectStartParams). The thread cannot be stopped: it ends when the system's resolver gives up, and
-/// what it finds after `stop` is dropped. Confined to the loop's thread but for `Mailbox`.
+/// PQconnectStartParams). The thread cannot be stopped: it ends when the system's resolver gives
+/// up, and what it finds after `stop` is dropped. Confined to the loop's thread but for `Mailbox`.
 final class HostResolver: ReadinessHandler {
   /// Addresses tried for one name.
   static let addressesMax = 8

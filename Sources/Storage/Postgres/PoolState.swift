@@ -25,8 +25,8 @@ public struct PoolLimits: Equatable, Sendable {
   public var backoffMax: Duration = .seconds(10)
   /// The share by which pauses vary up and down.
   public var backoffJitter = 0.2
-  /// Whether callers are refused at once while there is no connection and the last attempt to make one
-  /// failed.
+  /// Whether callers are refused at once while there is no connection and the last attempt to make
+  /// one failed.
   ///
   /// Otherwise they wait until their deadline.
   public var refusesDuringOutage = true
@@ -61,8 +61,9 @@ public struct PoolStatistics: Equatable, Sendable {
 
 /// A pool's decisions as a state machine: events in, actions out.
 ///
-/// Invariants: idle and busy and connecting never exceed `connectionsMax`; nobody waits while a connection
-/// is idle; each waiter gets exactly one `give` or `fail`, unless `cancel` removed it before.
+/// Invariants: idle and busy and connecting never exceed `connectionsMax`; nobody waits while a
+/// connection is idle; each waiter gets exactly one `give` or `fail`, unless `cancel` removed it
+/// before.
 struct PoolState {
   /// Names a connection from `connect` to `close`; a slot is used again with a new generation.
   struct ConnectionID: Hashable, Sendable {

@@ -6,8 +6,8 @@ internal import EventLoop
 ///
 /// One operation at a time.
 ///
-/// The one waiting task is kept in `cell`; the socket's events, the timer, a cancel request's end and
-/// `tearDown` wake it, and it then looks at the state again. Confined to the loop's thread.
+/// The one waiting task is kept in `cell`; the socket's events, the timer, a cancel request's end
+/// and `tearDown` wake it, and it then looks at the state again. Confined to the loop's thread.
 final class PostgresChannel: ReadinessHandler {
   /// How long the server may take to confirm a cancel or a ROLLBACK before the connection is closed.
   static let grace: Duration = .seconds(2)
@@ -295,8 +295,8 @@ final class PostgresChannel: ReadinessHandler {
 
   // MARK: Time
 
-  /// Makes sure the timer fires at `time` or before; one that fires early sets itself again, so that short
-  /// operations seldom touch the timers.
+  /// Makes sure the timer fires at `time` or before; one that fires early sets itself again, so
+  /// that short operations seldom touch the timers.
   private func armTimer(_ time: MonotonicTime) {
     if let timer {
       guard timer.at > time else { return }

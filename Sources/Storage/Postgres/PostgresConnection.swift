@@ -4,10 +4,11 @@ public import EventLoop
 
 /// A connection that runs one operation at a time, on the thread of its loop.
 ///
-/// Not Sendable. Call it from tasks that prefer the loop as executor, and never two operations at once.
-/// After an operation threw, the connection is either usable and in no failed transaction (a ROLLBACK was
-/// sent when it was needed), or `isUsable` is false. `close` must be called: the loop holds on to an
-/// open connection. Cancelling the task of an operation sends a cancel request, like its deadline does.
+/// Not Sendable. Call it from tasks that prefer the loop as executor, and never two operations at
+/// once. After an operation threw, the connection is either usable and in no failed transaction (a
+/// ROLLBACK was sent when it was needed), or `isUsable` is false. `close` must be called: the loop
+/// holds on to an open connection. Cancelling the task of an operation sends a cancel request, like
+/// its deadline does.
 public final class PostgresConnection {
   /// Statements a connection has the server keep parsed, over its life; further ones are sent unnamed.
   public static let preparedMax = 64
@@ -69,8 +70,7 @@ public final class PostgresConnection {
   public var backendID: Int32 { channel.session.backendID }
   /// What the server said beside the answers of the last operation, at most 16.
   ///
-  /// A WARNING at COMMIT can
-  /// mean that it was not replicated synchronously.
+  /// A WARNING at COMMIT can mean that it was not replicated synchronously.
   public var notices: [PostgresNotice] { channel.session.notices }
   /// Whether a running statement can be cancelled at all.
   public var canCancel: Bool { channel.cancelKey != nil }
@@ -124,8 +124,7 @@ public final class PostgresConnection {
 
   /// Runs any number of statements by the simple protocol, values as text.
   ///
-  /// Without BEGIN they are one
-  /// transaction.
+  /// Without BEGIN they are one transaction.
   ///
   /// - Throws: the first error, with its place in `statementIndex`; else as `query`.
   public func script(
@@ -140,8 +139,8 @@ public final class PostgresConnection {
 
   /// Sends statements together and gives each its own answer.
   ///
-  /// Without BEGIN they are one transaction:
-  /// after an error the rest is `.pipelineAborted` and everything is rolled back.
+  /// Without BEGIN they are one transaction: after an error the rest is `.pipelineAborted` and
+  /// everything is rolled back.
   ///
   /// - Throws: `.disconnected`, `.timedOut`, `.cancelled`, `.closed`, `.protocolViolation` when there are
   ///   not answers for all. A statement given up by deadline or cancel has it as its own failure.
@@ -196,8 +195,7 @@ public final class PostgresConnection {
 
   /// Gives the running operation up as its deadline would; it throws `.cancelled`.
   ///
-  /// Without one nothing
-  /// happens.
+  /// Without one nothing happens.
   public func cancel() { channel.giveUp(.cancelled) }
 
   /// Closes the socket; a running operation throws `.closed`.
@@ -372,8 +370,8 @@ public struct PostgresCopy {
 
   init(_ connection: PostgresConnection) { self.connection = connection }
 
-  /// Sends a piece of COPY data, of any size and split anywhere, header and trailer of the binary format
-  /// included.
+  /// Sends a piece of COPY data, of any size and split anywhere, header and trailer of the binary
+  /// format included.
   ///
   /// Returns when the socket has taken it but for one message at most, so the pace is the server's.
   ///

@@ -43,8 +43,8 @@ public struct PostgresServerError: Error, Equatable, Sendable, CustomStringConve
   public var hint: String?
   /// The constraint that was violated.
   public var constraint: String?
-  /// How many statements of the same script or pipeline had been answered before: an error behind
-  /// a COMMIT does not undo it.
+  /// How many statements of the same script or pipeline had been answered before: an error behind a
+  /// COMMIT does not undo it.
   public var statementIndex: Int
 
   /// Name and severity only, no user data.
@@ -143,12 +143,12 @@ public enum PostgresError: Error, Equatable, Sendable {
   case connectFailed(PostgresConnectFailure)
   /// The server answered with an error; the connection goes on and is in no failed transaction.
   case server(PostgresServerError)
-  /// The connection was lost. With `outcomeUnknown` the server may have executed the statement, so a
-  /// COMMIT may have happened; without it the server cannot have.
+  /// The connection was lost. With `outcomeUnknown` the server may have executed the statement, so
+  /// a COMMIT may have happened; without it the server cannot have.
   case disconnected(outcomeUnknown: Bool, sqlstate: SQLState?)
   /// The deadline passed. Without `outcomeUnknown` the server confirmed that it gave the statement
-  /// up (or never got it); with it no answer came and the connection was closed, or a COMMIT of
-  /// the same script had been answered before.
+  /// up (or never got it); with it no answer came and the connection was closed, or a COMMIT of the
+  /// same script had been answered before.
   case timedOut(outcomeUnknown: Bool)
   /// The task or the caller cancelled; `outcomeUnknown` as for `timedOut`.
   case cancelled(outcomeUnknown: Bool)
@@ -156,8 +156,8 @@ public enum PostgresError: Error, Equatable, Sendable {
   case pipelineAborted
   /// The connection or the pool was closed by us.
   case closed
-  /// The server or libpq did what the protocol does not allow here, or a value does not have the type
-  /// asked for. The text is ours.
+  /// The server or libpq did what the protocol does not allow here, or a value does not have the
+  /// type asked for. The text is ours.
   case protocolViolation(String)
   /// The pool's queue is full.
   case poolFull

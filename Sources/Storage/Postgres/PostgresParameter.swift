@@ -87,8 +87,8 @@ extension PostgresParameter {
 
 /// A one-dimensional array in PostgreSQL's binary form, built element by element.
 ///
-/// Source: array_recv in the server; header of dimensions, NULL flag, element type, length and lower
-/// bound, then each element as length and bytes.
+/// Source: array_recv in the server; header of dimensions, NULL flag, element type, length and
+/// lower bound, then each element as length and bytes.
 public struct PostgresArray: Equatable, Sendable {
   /// What the elements are.
   public enum Element: Sendable {

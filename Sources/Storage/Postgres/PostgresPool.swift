@@ -4,8 +4,8 @@ public import EventLoop
 
 /// A pool of connections for one role to one server, confined to one loop's thread.
 ///
-/// Call it from tasks that prefer the loop as executor. It keeps itself going by the loop's timers and
-/// sockets alone. End it with `shutdown`: the loop holds on to open connections.
+/// Call it from tasks that prefer the loop as executor. It keeps itself going by the loop's timers
+/// and sockets alone. End it with `shutdown`: the loop holds on to open connections.
 public final class PostgresPool {
   private enum Grant: Sendable {
     case connection(PoolState.ConnectionID)
@@ -66,8 +66,8 @@ public final class PostgresPool {
 
   /// Lends a connection for as long as `body` runs.
   ///
-  /// A transaction that `body` leaves open is rolled back; a connection that is not usable afterwards is
-  /// closed and replaced when needed.
+  /// A transaction that `body` leaves open is rolled back; a connection that is not usable
+  /// afterwards is closed and replaced when needed.
   ///
   /// - Parameters:
   ///   - deadline: until when to wait for a connection.

@@ -12,8 +12,8 @@ public enum PostgresFormat: CInt, Sendable {
 
 /// The answer to one statement: rows, or what a command did.
 ///
-/// Values stay in the memory libpq received them into; `bytes` borrows from there, the other readers
-/// convert or copy. Row and column numbers start at 0 and must exist. Not thread-safe.
+/// Values stay in the memory libpq received them into; `bytes` borrows from there, the other
+/// readers convert or copy. Row and column numbers start at 0 and must exist. Not thread-safe.
 @safe
 public final class PostgresResult {
   /// What the answer is.

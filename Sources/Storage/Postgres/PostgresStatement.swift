@@ -10,8 +10,8 @@ public struct PostgresStatement: Equatable, Sendable {
   public var resultFormat: PostgresFormat
   /// Whether the server shall keep the parsed statement for the next time.
   ///
-  /// Only connections of a direct
-  /// role do it; others send it unnamed, so it is always right to ask for statements whose text is constant.
+  /// Only connections of a direct role do it; others send it unnamed, so it is always right to ask
+  /// for statements whose text is constant.
   public var isPrepared: Bool
 
   /// A statement; values come back in binary unless told otherwise.

@@ -4,8 +4,8 @@ internal import Glibc
 
 /// Records libpq's protocol trace (PQtrace, since libpq 14) of the start of one connection in memory.
 ///
-/// The trace can hold what authentication exchanges, so it is wiped before it is freed and only the line
-/// of BackendKeyData is ever read.
+/// The trace can hold what authentication exchanges, so it is wiped before it is freed and only the
+/// line of BackendKeyData is ever read.
 @safe
 final class ProtocolTrace {
   /// What open_memstream keeps up to date; needs an address of its own.

@@ -5,9 +5,9 @@ internal import Glibc
 
 /// A registration on a duplicate of a socket.
 ///
-/// libpq closes its socket itself when the server hangs up, and replaces it while connecting, perhaps by one
-/// of the same number. epoll watches the open file, not the number, so the duplicate stays valid until we
-/// are told and can always be removed in order. Confined to the loop's thread.
+/// libpq closes its socket itself when the server hangs up, and replaces it while connecting,
+/// perhaps by one of the same number. epoll watches the open file, not the number, so the duplicate
+/// stays valid until we are told and can always be removed in order. Confined to the loop's thread.
 final class SocketWatch {
   private let loop: EventLoop
   private let descriptor: Descriptor
