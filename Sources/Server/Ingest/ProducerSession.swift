@@ -44,6 +44,8 @@ final class ProducerSession {
   var deferred = Deque<DeferredBatch>()
   var unknown: (entities: [Int64], attributes: [UInt32]) = ([], [])
   var batchesInFlight = 0
+  /// Bytes on the wire of the batches in flight.
+  var bytesInFlight = 0
   var isAckPending = false
 
   private let opened: OpenedProducer

@@ -227,6 +227,7 @@ final class WriteSession: StreamHandler {
       checksum: batch.crc32c
     )
     session.batchesInFlight += 1
+    session.bytesInFlight += batch.columns.byteCount
     session.lane.submit(
       LaneBatch(
         key: session.key,
@@ -340,10 +341,11 @@ final class WriteSession: StreamHandler {
     if case .open(let session) = state {
       context.figures[.sessionsOpen] -= 1
       session.window.end(&context.budget)
-      for batch in session.deferred {
-        session.window.releaseAfterEnd(batch.columns.count, &context.budget)
-      }
       session.deferred.removeAll()
+      // What was received and is in no lane (deferred, or what the session failed on) goes back now.
+      session.window.releaseAfterEnd(
+        session.window.receivedBytes - session.window.releasedBytes - session.bytesInFlight,
+        &context.budget)
       ended = session
     }
     state = .ended
@@ -373,6 +375,9 @@ extension WriteSession: BatchOwner {
   func batchEnded(_ batch: LaneBatch, _ ending: BatchEnding) {
     guard let session = producerSession else { return }
     session.batchesInFlight -= 1
+    session.bytesInFlight -= batch.wireBytes
+    // Before anything can end the session, which gives back all that is in no lane.
+    release(batch.wireBytes, session)
     switch ending {
     case .durable(let token, let refused):
       session.durable(batch, token, refused)
@@ -384,7 +389,6 @@ extension WriteSession: BatchOwner {
     case .fenced(let epoch): fail(.fenced(epoch: epoch))
     case .displaced: fail(.displaced)
     }
-    release(batch.wireBytes, session)
     endIfDone()
     forgetIfIdle()
   }
