@@ -1,0 +1,198 @@
+internal import Client
+internal import EventLoop
+internal import Formats
+internal import Wire
+
+// An agent's life: look, send, wait, until it is told to stop.
+
+/// Streams the figures of this host.
+final class AgentRun {
+  /// Bytes kept while no gateway answers: some 30 values of 30 bytes a second last for hours.
+  private static let windowBytes = 16 << 20
+  /// How long the end waits for confirmations.
+  private static let finishMax = Duration.seconds(10)
+
+  private let command: AgentCommand
+  private let entity: String
+  private let session: GatewaySession
+  private let identity: ProducerIdentity
+  private let signals: StopSignals
+  private let hotNames: Set<String>
+  private var cache: CatalogCache
+  private var sampler = HostSampler()
+  private var report: AgentReport
+  private var line = TransientLine()
+  private var newest: [String: PointValue] = [:]
+
+  init(
+    _ command: AgentCommand,
+    _ entity: String,
+    _ session: GatewaySession,
+    _ identity: ProducerIdentity,
+    _ signals: StopSignals
+  ) {
+    self.command = command
+    self.entity = entity
+    self.session = session
+    self.identity = identity
+    self.signals = signals
+    hotNames = Set(command.hot.split(separator: ",").map(String.init))
+    cache = CatalogCache(session.client)
+    report = AgentReport(entity: entity)
+  }
+
+  /// Runs until the duration is over or a signal comes, then waits for confirmations.
+  ///
+  /// - Throws: `ClientError` when no gateway answers at the start, or the session failed for good.
+  func run() async throws -> AgentReport {
+    let producer = await session.client.producer(
+      ProducerOptions(
+        producerID: identity.id,
+        durability: command.staged ? .staged : .durable,
+        clientName: "sluice-agent/\(Environment.hostName)",
+        windowBytesMax: Self.windowBytes
+      )
+    )
+    try await producer.waitUntilOpen()
+    let ledger = AckLedger(session.client, producer, isStaged: command.staged)
+    let start = MonotonicTime.now()
+    defer { line.clear() }
+    try await withThrowingDiscardingTaskGroup { group in
+      try await self.look(until: self.command.duration.map { start + $0 }, ledger, &group)
+      await self.waitForConfirmations(ledger, &group)
+      self.report.ledger = await ledger.progress()
+      // Whoever still waits for a confirmation learns that none will come.
+      await producer.close()
+      group.cancelAll()
+    }
+    report.seconds = (MonotonicTime.now() - start) / .seconds(1)
+    return report
+  }
+
+  private func look(
+    until end: MonotonicTime?,
+    _ ledger: AckLedger,
+    _ group: inout ThrowingDiscardingTaskGroup<any Error>
+  ) async throws {
+    var next = MonotonicTime.now()
+    var previous = next
+    while !signals.isStopping, !group.isCancelled {
+      let now = MonotonicTime.now()
+      let measurements = sampler.sample(
+        Self.texts(),
+        elapsedSeconds: (now - previous) / .seconds(1)
+      )
+      previous = now
+      try await send(measurements, ledger, &group)
+      await show(ledger)
+      // The time that a send took is not added to the interval; what was missed is not made up for.
+      next = max(next + command.interval, MonotonicTime.now())
+      if let end, next > end {
+        return await signals.sleep(until: end)
+      }
+      await signals.sleep(until: next)
+    }
+  }
+
+  private func send(
+    _ measurements: [HostMeasurement],
+    _ ledger: AckLedger,
+    _ group: inout ThrowingDiscardingTaskGroup<any Error>
+  ) async throws {
+    let time = Environment.now
+    guard try await resolve(measurements) else { return }
+    var packer = BatchPacker()
+    for measurement in measurements {
+      newest[measurement.attribute] = measurement.value
+      guard let entityID = cache.entity(entity),
+        let attribute = cache.attribute(measurement.attribute),
+        attribute.valueType == ValueType(measurement.value.type)
+      else { continue }
+      packer.append(
+        measurement.value,
+        entityID: entityID,
+        attributeID: attribute.attributeID,
+        time: time,
+        line: SourceLine(file: 0, line: 0)
+      )
+    }
+    guard !packer.isEmpty else { return }
+    let (columns, lines) = packer.take()
+    let sent = try await ledger.send(columns, lines)
+    report.looks += 1
+    report.sentCount += columns.count
+    report.attributes = max(report.attributes, columns.count)
+    let client = session.client
+    group.addTask {
+      let result: Result<Void, ClientError> = await client.run {
+        do throws(ClientError) {
+          return .success(try await ledger.confirm(sent))
+        } catch {
+          return .failure(error)
+        }
+      }
+      // Closed by the agent itself: what is left unconfirmed is counted at the end.
+      if case .failure(let error) = result, error != .closed { throw error }
+    }
+  }
+
+  /// Learns ids of new names; while no gateway answers, values of new names are left out.
+  private func resolve(_ measurements: [HostMeasurement]) async throws -> Bool {
+    let specs = measurements.map { measurement in
+      AttributeSpec(
+        name: measurement.attribute,
+        valueType: ValueType(measurement.value.type),
+        unit: measurement.unit,
+        isHot: hotNames.contains("all") || hotNames.contains(measurement.attribute)
+      )
+    }
+    do throws(ClientError) {
+      try await cache.resolve(entities: [entity], attributes: specs)
+      return true
+    } catch {
+      guard error.isRetryable else { throw error }
+      return cache.entity(entity) != nil
+    }
+  }
+
+  private func waitForConfirmations(
+    _ ledger: AckLedger,
+    _ group: inout ThrowingDiscardingTaskGroup<any Error>
+  ) async {
+    let end = MonotonicTime.now() + Self.finishMax
+    while !group.isEmpty, !group.isCancelled, MonotonicTime.now() < end {
+      await signals.pause()
+    }
+  }
+
+  private func show(_ ledger: AckLedger) async {
+    guard StandardStream.error.isTerminal else { return }
+    let progress = await ledger.progress()
+    let waiting =
+      progress.position.produced - min(progress.position.durable, progress.position.produced)
+    var parts = [entity, "\(Quantity.grouped(report.sentCount)) values"]
+    parts.append(waiting == 0 ? "all durable" : "\(Quantity.grouped(waiting)) not yet durable")
+    if progress.latencies.count > 0 {
+      parts.append("ack \(Quantity.seconds(progress.latencies.median / 1_000))")
+    }
+    let figures = [
+      ("cpu", "cpu.idle_percent"), ("memory", "memory.used_percent"), ("load", "load.1m"),
+    ]
+    for (title, name) in figures {
+      guard let value = newest[name]?.chartValue else { continue }
+      let shown = name == "cpu.idle_percent" ? 100 - value : value
+      parts.append("\(title) \(Quantity.decimal(shown, digits: 1))\(name == "load.1m" ? "" : " %")")
+    }
+    line.show(String(parts.joined(separator: "  ").prefix(line.width)))
+  }
+
+  private static func texts() -> HostTexts {
+    HostTexts(
+      stat: Environment.content("/proc/stat"),
+      meminfo: Environment.content("/proc/meminfo"),
+      loadavg: Environment.content("/proc/loadavg"),
+      diskstats: Environment.content("/proc/diskstats"),
+      networkDevices: Environment.content("/proc/net/dev")
+    )
+  }
+}

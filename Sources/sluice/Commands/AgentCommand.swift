@@ -1,0 +1,103 @@
+internal import ArgumentParser
+internal import EventLoop
+internal import Formats
+
+// `sluice agent`: streams the telemetry of this host.
+
+struct AgentCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "agent",
+    abstract: "Stream processor, memory, disk, network and load figures of this host.",
+    discussion: """
+      Reads /proc at an interval and sends every figure. A gateway that goes away is waited for:
+      what was not confirmed is kept and sent again. SIGTERM and SIGINT end the agent when
+      everything is durable.
+
+      Examples:
+        sluice agent
+        sluice agent --interval 5s --entity rack7.web1 --gateway gw1:7171,gw2:7171
+        sluice agent --duration 10s --json
+
+      Exit codes: 0 stopped as asked, everything durable; 69 no gateway at the start, or values
+      were left unconfirmed at the end.
+      """
+  )
+
+  @Option(
+    help: ArgumentHelp("Time between two looks.", valueName: "duration"),
+    transform: OptionText.duration
+  )
+  var interval: Duration = .seconds(1)
+
+  @Option(
+    help: ArgumentHelp("Stop after this time (default: never).", valueName: "duration"),
+    transform: OptionText.duration
+  )
+  var duration: Duration?
+
+  @Option(help: ArgumentHelp("The entity's key (default: host.NAME).", valueName: "key"))
+  var entity: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Keep the producer's id in a file (default: one for each entity and gateway below"
+        + " ~/.local/state/sluice).",
+      valueName: "file"
+    )
+  )
+  var producer: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Attributes to make hot when they are created: all, none, or names.",
+      valueName: "name,…"
+    )
+  )
+  var hot = "all"
+
+  @Flag(help: "Acknowledge values when they are staged; they become durable a moment later.")
+  var staged = false
+
+  @Flag(help: "Print the summary at the end as JSON.")
+  var json = false
+
+  @OptionGroup(title: "Gateway") var gateway: GatewayOptions
+
+  func validate() throws {
+    guard interval >= .milliseconds(10) else {
+      throw ValidationError("--interval is at least 10ms")
+    }
+  }
+
+  func run() throws {
+    let key = entity ?? "host.\(Environment.hostName)"
+    let address = try gateway.addresses()[0]
+    let file = producer ?? defaultFile(key, gateway: "\(address)")
+    let command = self
+    try GatewaySession.run(gateway, prepare: { try StopSignals($0) }) { session, signals in
+      defer { signals.close() }
+      let identity = try ProducerIdentity(hex: nil, file: file)
+      let run = AgentRun(command, key, session, identity, signals)
+      let report = try await run.run()
+      try StandardStream.output.write(command.json ? report.json() : report.text())
+      guard report.unconfirmedCount == 0 else {
+        throw CommandFailure(
+          "\(report.unconfirmedCount) values were not confirmed before the end; they are lost",
+          .unavailable
+        )
+      }
+    }
+  }
+
+  /// XDG_STATE_HOME, else ~/.local/state, else /tmp for users without a home.
+  private func defaultFile(_ key: String, gateway: String) -> String {
+    let environment = Environment.variables
+    let folder =
+      environment["XDG_STATE_HOME"] ?? environment["HOME"].map { $0 + "/.local/state" } ?? "/tmp"
+    let name = "agent-\(key)-\(gateway)".map { character in
+      character.isASCII && (character.isLetter || character.isNumber || "._-".contains(character))
+        ? String(character) : "_"
+    }
+    return "\(folder)/sluice/\(name.joined()).producer"
+  }
+}

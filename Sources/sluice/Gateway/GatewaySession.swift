@@ -1,0 +1,140 @@
+internal import Client
+internal import EventLoop
+internal import Wire
+
+// What a command asks a gateway, in the words of the command.
+
+/// A client with the patience that the user asked for.
+struct GatewaySession: Sendable {
+  let client: SluiceClient
+  private let timeout: Duration
+
+  /// Runs a command's work with a client, on a loop of the calling thread.
+  ///
+  /// - Parameters:
+  ///   - options: which gateway.
+  ///   - prepare: runs before the client has started its thread.
+  ///   - body: the work; the client is closed when it returns or throws.
+  /// - Throws: what `prepare` or `body` threw, as a `CommandFailure`.
+  static func run<Prepared>(
+    _ options: GatewayOptions,
+    prepare: @escaping @Sendable (EventLoop) throws -> Prepared,
+    _ body: @escaping @Sendable (GatewaySession, Prepared) async throws -> Void
+  ) throws {
+    let addresses = try options.addresses()
+    let timeout = options.timeout
+    let result: Result<Void, CommandFailure> = try EventLoop.runBlocking { loop in
+      do {
+        let prepared = try prepare(loop)
+        let client = try SluiceClient(addresses)
+        do {
+          try await body(GatewaySession(client: client, timeout: timeout), prepared)
+        } catch {
+          await client.close()
+          throw error
+        }
+        await client.close()
+        return .success(())
+      } catch {
+        return .failure(CommandFailure(error))
+      }
+    }
+    try result.get()
+  }
+
+  /// Runs a command's work with a client, on a loop of the calling thread.
+  static func run(
+    _ options: GatewayOptions,
+    _ body: @escaping @Sendable (GatewaySession) async throws -> Void
+  ) throws {
+    try run(options, prepare: { _ in }, { session, _ in try await body(session) })
+  }
+
+  // MARK: Catalog
+
+  /// The entity that a user named by its key or as `#id`.
+  ///
+  /// - Throws: `ClientError`; NOT_FOUND when no entity has the key.
+  func entityID(_ name: String) async throws -> Int64 {
+    if let id = Self.numericID(name) { return id }
+    let response: ResolveEntitiesResponse = try await client.call(
+      "sluice.v1.CatalogService",
+      "ResolveEntities",
+      ResolveEntitiesRequest(externalKeys: [name], existingOnly: true),
+      within: timeout
+    )
+    guard let id = response.entityIDs.first else {
+      throw ClientError.protocolViolation("ResolveEntities answered with another number of ids")
+    }
+    return id
+  }
+
+  /// How a request names the entity that a user named by its key or as `#id`.
+  static func entityKey(_ name: String) -> GetEntityRequest.Key {
+    numericID(name).map { .entityID($0) } ?? .externalKey(name)
+  }
+
+  private static func numericID(_ name: String) -> Int64? {
+    name.hasPrefix("#") ? Int64(name.dropFirst()) : nil
+  }
+
+  /// Attributes that exist, in the order of their names.
+  ///
+  /// - Throws: `ClientError`; NOT_FOUND when one of them does not exist.
+  func attributes(_ names: [String]) async throws -> [Attribute] {
+    let response: ResolveAttributesResponse = try await client.call(
+      "sluice.v1.CatalogService",
+      "ResolveAttributes",
+      ResolveAttributesRequest(attributes: names.map { AttributeSpec(name: $0) }),
+      within: timeout
+    )
+    guard response.attributes.count == names.count else {
+      throw ClientError.protocolViolation("ResolveAttributes answered with another number")
+    }
+    return response.attributes
+  }
+
+  /// One page of attributes.
+  func listAttributes(_ request: ListAttributesRequest) async throws -> ListAttributesResponse {
+    try await client.call("sluice.v1.CatalogService", "ListAttributes", request, within: timeout)
+  }
+
+  /// Changes an attribute.
+  func updateAttribute(_ request: UpdateAttributeRequest) async throws -> Attribute {
+    try await client.call("sluice.v1.CatalogService", "UpdateAttribute", request, within: timeout)
+  }
+
+  // MARK: Reads
+
+  /// The newest values of an entity.
+  func getEntity(_ request: GetEntityRequest) async throws -> GetEntityResponse {
+    try await client.call("sluice.v1.EntityService", "GetEntity", request, within: timeout)
+  }
+
+  /// One page of entities.
+  func listEntities(_ request: ListEntitiesRequest) async throws -> ListEntitiesResponse {
+    try await client.call("sluice.v1.EntityService", "ListEntities", request, within: timeout)
+  }
+
+  /// One page of stored values.
+  func queryHistory(_ request: QueryHistoryRequest) async throws -> QueryHistoryResponse {
+    try await client.call("sluice.v1.HistoryService", "QueryHistory", request, within: timeout)
+  }
+
+  /// Stored values in buckets.
+  func aggregateHistory(
+    _ request: AggregateHistoryRequest
+  ) async throws -> AggregateHistoryResponse {
+    try await client.call("sluice.v1.HistoryService", "AggregateHistory", request, within: timeout)
+  }
+
+  /// What the gateway is and has counted.
+  func status() async throws -> GetStatusResponse {
+    try await client.call(
+      "sluice.v1.AdminService",
+      "GetStatus",
+      GetStatusRequest(),
+      within: timeout
+    )
+  }
+}

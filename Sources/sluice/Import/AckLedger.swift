@@ -1,0 +1,162 @@
+internal import Client
+internal import EventLoop
+internal import Wire
+
+// Follows batches from the moment they are sent until they are durable.
+
+/// A producer with a memory: when each batch was sent, and which lines it came from.
+///
+/// Lives on the client's loop, so that the time of an acknowledgement is taken when it arrives.
+actor AckLedger {
+  /// Problems kept in full; the others are only counted.
+  static let problemsMax = 20
+
+  private nonisolated let client: SluiceClient
+  private nonisolated let producer: Producer
+  private let isStaged: Bool
+  private var batches: [Batch] = []
+  private var latencies: [Float] = []
+  private var unplaced: [Reject] = []
+  private var rejects = RejectedValues()
+
+  private struct Batch {
+    let sequences: ClosedRange<UInt64>
+    let lines: [SourceLine]
+    var rejected: Set<UInt64> = []
+  }
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe client.unownedExecutor }
+
+  init(_ client: SluiceClient, _ producer: Producer, isStaged: Bool) {
+    self.client = client
+    self.producer = producer
+    self.isStaged = isStaged
+  }
+
+  /// A batch on its way.
+  struct Sent: Sendable {
+    fileprivate let last: UInt64
+    fileprivate let at: MonotonicTime
+  }
+
+  /// Sends a batch, waiting while too much is on its way.
+  ///
+  /// - Throws: `ClientError` when the session has failed for good, or the batch is too large.
+  func send(_ columns: ColumnsBuilder, _ lines: [SourceLine]) async throws(ClientError) -> Sent {
+    let sequences = try await producer.send(columns)
+    batches.append(Batch(sequences: sequences, lines: lines))
+    return Sent(last: sequences.upperBound, at: .now())
+  }
+
+  /// Waits until a batch is acknowledged as the session promises, notes how long that took, and then
+  /// until it is durable.
+  ///
+  /// - Throws: `ClientError` when the session has failed for good.
+  func confirm(_ sent: Sent) async throws(ClientError) {
+    if isStaged { try await producer.waitUntilStaged(sent.last) }
+    if !isStaged { try await producer.waitUntilDurable(sent.last) }
+    latencies.append(Float((MonotonicTime.now() - sent.at) / .milliseconds(1)))
+    if isStaged { try await producer.waitUntilDurable(sent.last) }
+    await settle()
+  }
+
+  /// How far the producer is, and what was rejected.
+  func progress() async -> LedgerProgress {
+    await settle()
+    return LedgerProgress(
+      position: await producer.position,
+      counts: await producer.counts,
+      reopenings: await producer.reopenings,
+      token: await producer.token,
+      rejects: rejects,
+      latencies: Latencies(latencies.map(Double.init))
+    )
+  }
+
+  /// Values that are confirmed, and nothing else: cheap enough for a progress line.
+  func durableSequence() async -> UInt64 { await producer.position.durable }
+
+  /// Gives rejects their lines, then forgets batches that nothing more can be said about.
+  private func settle() async {
+    let news = unplaced + (await producer.takeRejects())
+    let durable = await producer.position.durable
+    unplaced.removeAll()
+    for reject in news { place(reject) }
+    batches.removeAll { $0.sequences.upperBound <= durable }
+  }
+
+  private func place(_ reject: Reject) {
+    guard let index = batches.firstIndex(where: { $0.sequences.contains(reject.seq) }) else {
+      // Told again after a reconnect, or told before `send` has returned.
+      if let last = batches.last, reject.seq > last.sequences.upperBound { unplaced.append(reject) }
+      return
+    }
+    guard batches[index].rejected.insert(reject.seq).inserted else { return }
+    rejects.count += 1
+    guard rejects.first.count < Self.problemsMax else { return }
+    let line = batches[index].lines[Int(reject.seq - batches[index].sequences.lowerBound)]
+    rejects.first.append(
+      InputProblem(source: line, advice: RejectText.advice(reject.reason))
+    )
+  }
+}
+
+/// The values that the gateway did not take.
+struct RejectedValues: Sendable {
+  var count = 0
+  /// The first of them.
+  var first: [InputProblem] = []
+}
+
+/// A look at a producer.
+struct LedgerProgress: Sendable {
+  let position: ProducerPosition
+  let counts: Counts
+  let reopenings: Int
+  let token: [UInt8]
+  let rejects: RejectedValues
+  let latencies: Latencies
+}
+
+/// How long acknowledgements took, in milliseconds.
+struct Latencies: Sendable {
+  let count: Int
+  let median: Double
+  let percentile95: Double
+  let max: Double
+
+  init(_ milliseconds: [Double]) {
+    let sorted = milliseconds.sorted()
+    count = sorted.count
+    // Nearest rank: a value that was measured.
+    func percentile(_ share: Double) -> Double {
+      sorted.isEmpty
+        ? 0 : sorted[Swift.max(0, Int((share * Double(sorted.count)).rounded(.up)) - 1)]
+    }
+    median = percentile(0.5)
+    percentile95 = percentile(0.95)
+    max = sorted.last ?? 0
+  }
+}
+
+/// Why values are rejected, in words.
+enum RejectText {
+  /// What is wrong and what to do.
+  static func advice(_ reason: RejectReason) -> String {
+    switch reason {
+    case .unspecified: "rejected for a reason that this version does not know"
+    case .unknownEntity: "rejected: the entity was deleted meanwhile"
+    case .unknownAttribute: "rejected: the attribute was deleted meanwhile"
+    case .wrongType: "rejected: the attribute has another type"
+    case .timeOutOfRange: "rejected: the time is before the year 1 or cannot be stored"
+    case .timeInFuture:
+      "rejected: the time lies in the future; check the clock, the offset and --precision"
+    case .textNotUtf8: "rejected: the text is not UTF-8"
+    case .textHasNul: "rejected: the text has a NUL character, which PostgreSQL cannot store"
+    case .tooLong: "rejected: the value is longer than the gateway allows"
+    case .notJson: "rejected: not JSON that PostgreSQL can store"
+    case .jsonTooDeep: "rejected: the JSON is nested too deeply"
+    case .refusedByDatabase: "rejected by the database; its log says why"
+    }
+  }
+}

@@ -1,0 +1,58 @@
+internal import Formats
+
+// What an import was asked to do, checked before anything is opened.
+
+/// The checked options of `sluice import`.
+struct ImportPlan: Sendable {
+  let files: [String]
+  let format: InputFormat
+  let csv: CSVImportOptions
+  let lineProtocol: LineProtocolImport.Options
+  /// New names of attributes by the ones they have in the input.
+  let names: [String: String]
+  let units: [String: String]
+  let hotNames: Set<String>
+  let isAllHot: Bool
+  let isStaged: Bool
+  let isStrict: Bool
+  let showsProgress: Bool?
+
+  init(_ command: ImportCommand) throws {
+    files = command.files
+    format = command.format.format
+    csv = try command.format.csvOptions()
+    // One time for all lines without one, so that they stay one observation.
+    lineProtocol = command.format.lineProtocolOptions(now: Environment.now)
+    names = Dictionary(
+      try Assignments.parse(command.rename, "--rename"),
+      uniquingKeysWith: { $1 }
+    )
+    units = Dictionary(try Assignments.parse(command.unit, "--unit"), uniquingKeysWith: { $1 })
+    hotNames = Set(command.hot.flatMap { $0.split(separator: ",").map(String.init) })
+    isAllHot = hotNames.contains("all")
+    isStaged = command.staged
+    isStrict = command.strict
+    showsProgress = command.progress
+  }
+
+  /// The importer for a file that starts with these bytes.
+  func importer(for name: String, start: ArraySlice<UInt8>) -> any PointImport {
+    switch format == .auto ? Self.guess(name, start) : format {
+    case .lineProtocol: LineProtocolImport(options: lineProtocol)
+    case .csv, .auto: CSVImport(options: csv)
+    }
+  }
+
+  /// The format by the file's name, else by its first line that is not a comment.
+  static func guess(_ name: String, _ start: ArraySlice<UInt8>) -> InputFormat {
+    let lower = name.lowercased()
+    if lower.hasSuffix(".csv") || lower.hasSuffix(".tsv") { return .csv }
+    if [".lp", ".line", ".influx"].contains(where: lower.hasSuffix) { return .lineProtocol }
+    let lines = start.split(separator: UInt8(ascii: "\n"))
+    guard let line = lines.first(where: { $0.first != UInt8(ascii: "#") }) else { return .csv }
+    // A header has no "name=value" behind a blank.
+    let fields = line.split(separator: UInt8(ascii: " ")).dropFirst()
+    let isLineProtocol = fields.contains { $0.contains(UInt8(ascii: "=")) }
+    return isLineProtocol ? .lineProtocol : .csv
+  }
+}

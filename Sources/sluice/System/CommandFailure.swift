@@ -1,0 +1,82 @@
+internal import Client
+internal import EventLoop
+internal import Formats
+internal import Server
+internal import Wire
+
+// Turns every error that can reach a user into one sentence and an exit code.
+
+/// Why a command did not do what it was asked for.
+struct CommandFailure: Error {
+  /// One sentence, with what to do about it; without "error: ".
+  let message: String
+  /// What the shell is told.
+  let status: ExitStatus
+
+  init(_ message: String, _ status: ExitStatus) {
+    self.message = message
+    self.status = status
+  }
+
+  /// Translates an error of any of our modules; another one is a fault.
+  init(_ error: any Error) {
+    switch error {
+    case let failure as CommandFailure: self = failure
+    case let error as ClientError: self.init(error)
+    case let error as GatewayError: self.init("\(error)", Self.status(of: error))
+    case let error as ConfigurationError: self.init("\(error)", .configuration)
+    case let error as ImportError: self.init("\(error)", .data)
+    case let error as SystemError:
+      self.init("\(error); the system is out of threads, memory or descriptors", .internal)
+    default: self.init("\(error)", .internal)
+    }
+  }
+
+  /// Whether `init(_:)` knows the error; the argument parser's own errors are the others.
+  static func isOurs(_ error: any Error) -> Bool {
+    error is CommandFailure || error is ClientError || error is GatewayError
+      || error is ConfigurationError || error is ImportError || error is SystemError
+  }
+
+  private init(_ error: ClientError) {
+    switch error {
+    case .cannotConnect:
+      self.init("\(error); start one with 'sluice serve', or name it with --gateway", .unavailable)
+    case .disconnected, .timedOut, .closed: self.init("\(error); try again", .unavailable)
+    case .status(let status): self.init(Self.text(of: status), Self.status(of: status.code))
+    case .protocolViolation: self.init("\(error); do versions of both fit?", .internal)
+    case .tooLarge: self.init("\(error)", .data)
+    }
+  }
+
+  private static func text(of status: Status) -> String {
+    var text = status.message.isEmpty ? "the gateway answered \(status.code)" : status.message
+    for violation in status.fieldViolations {
+      text += "; \(violation.field): \(violation.description)"
+    }
+    if !status.reason.isEmpty { text += " (\(status.reason))" }
+    if let delay = status.retryAfterMilliseconds {
+      text += "; try again in \(Quantity.duration(.milliseconds(delay)))"
+    }
+    return text
+  }
+
+  private static func status(of code: Status.Code) -> ExitStatus {
+    switch code {
+    case .invalidArgument, .outOfRange: .usage
+    case .notFound: .notFound
+    case .failedPrecondition, .aborted, .alreadyExists, .dataLoss: .data
+    case .unavailable, .resourceExhausted, .deadlineExceeded, .cancelled: .unavailable
+    case .permissionDenied, .unauthenticated: .notAllowed
+    case .ok, .unknown, .unimplemented, .internal: .internal
+    }
+  }
+
+  private static func status(of error: GatewayError) -> ExitStatus {
+    switch error {
+    case .invalidDSN: .configuration
+    case .database, .schema, .listen: .unavailable
+    case .system: .internal
+    }
+  }
+}
