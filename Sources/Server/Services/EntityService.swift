@@ -1,0 +1,142 @@
+internal import Storage
+internal import Wire
+
+// sluice.v1.EntityService
+
+/// The hot projection. Proto/sluice/v1/entity.proto
+enum EntityService {
+  private static let pageDefault = 1_000
+  private static let pageMax = 10_000
+  private static let keyBytes = 1...512
+
+  static func getEntity(
+    _ message: GetEntityRequest,
+    _ call: Call
+  ) async throws(Status) -> GetEntityResponse {
+    let requirement = try ReadRequirement(message.read)
+    let key: EntityReader.Key
+    switch message.by {
+    case .entityID(let id): key = .id(id)
+    case .externalKey(let text):
+      try Status.check("external_key", text, bytes: keyBytes)
+      key = .externalKey(text)
+    }
+    let (found, proof) = try await call.storage { () throws(StorageError) in
+      try await reader(call).entity(
+        key,
+        tenant: call.tenant,
+        requirement,
+        deadline: call.request.deadline
+      )
+    }
+    guard found.answerBytes <= RequestLimits.answerBytesMax else { throw Status(.valueTooLarge) }
+    return GetEntityResponse(entity: Entity(found), freshness: Freshness(proof))
+  }
+
+  static func listEntities(
+    _ message: ListEntitiesRequest,
+    _ call: Call
+  ) async throws(Status) -> ListEntitiesResponse {
+    let requirement = try ReadRequirement(message.read)
+    guard !requirement.includesStaged else {
+      throw .invalid("read.include_staged", "is not possible in lists")
+    }
+    let limit = try Status.pageSize(message.pageSize, default: pageDefault, max: pageMax)
+    let prefix = message.externalKeyPrefix
+    try Status.check("external_key_prefix", prefix, bytes: 0...keyBytes.upperBound)
+    let page = try await call.storage { () throws(StorageError) in
+      let after = try PageToken.text(
+        message.pageToken,
+        kind: "entities",
+        tenant: call.tenant,
+        prefix: prefix
+      )
+      return try await reader(call).entities(
+        prefix: prefix,
+        after: after,
+        limit: limit,
+        bytesMax: RequestLimits.answerBytesMax,
+        tenant: call.tenant,
+        requirement,
+        deadline: call.request.deadline
+      )
+    }
+    // Names make an answer larger than what is stored.
+    var bytes = 0
+    let fitting = page.entities.prefix {
+      bytes += $0.answerBytes
+      return bytes <= RequestLimits.answerBytesMax
+    }
+    guard let last = fitting.last else {
+      guard page.entities.isEmpty else { throw Status(.valueTooLarge) }
+      return ListEntitiesResponse(freshness: Freshness(page.proof))
+    }
+    let hasMore = page.hasMore || fitting.count < page.entities.count
+    let token =
+      hasMore
+      ? PageToken.seal(
+        text: last.externalKey,
+        kind: "entities",
+        tenant: call.tenant,
+        prefix: prefix
+      )
+      : []
+    return ListEntitiesResponse(
+      entities: fitting.map { Entity($0) },
+      nextPageToken: token,
+      freshness: Freshness(page.proof)
+    )
+  }
+
+  private static func reader(_ call: Call) -> EntityReader {
+    EntityReader(router: call.context.storage.router, catalog: call.context.storage.catalog)
+  }
+}
+
+extension HotEntity {
+  /// What it needs in an answer, rounded up: tags, lengths and numbers of a value are under 40 bytes.
+  fileprivate var answerBytes: Int {
+    values.reduce(32 + externalKey.utf8.count) { sum, value in
+      sum + 40 + value.name.utf8.count + value.value.textBytes
+    }
+  }
+}
+
+extension StoredValue {
+  fileprivate var textBytes: Int {
+    switch self {
+    case .number, .integer, .flag: 0
+    case .label(let text), .document(let text): text.utf8.count
+    }
+  }
+}
+
+extension Entity {
+  fileprivate init(_ entity: HotEntity) {
+    self.init(
+      entityID: entity.id,
+      externalKey: entity.externalKey,
+      version: entity.version,
+      values: entity.values.map { HotValue($0) }
+    )
+  }
+}
+
+extension HotValue {
+  fileprivate init(_ newest: NewestValue) {
+    let value: Value =
+      switch newest.value {
+      case .number(let number): .number(number)
+      case .integer(let integer): .integer(integer)
+      case .flag(let flag): .flag(flag)
+      case .label(let text): .label(text)
+      case .document(let json): .document(json)
+      }
+    self.init(
+      attributeID: newest.attributeID,
+      name: newest.name,
+      value: value,
+      observedAtMicroseconds: newest.observedAtMicroseconds
+    )
+  }
+}

@@ -1,0 +1,21 @@
+// What operators ask for first.
+
+/// A gateway and what it has counted, all workers added up.
+struct GatewayStatus: Sendable {
+  /// Its release.
+  var version: String
+  /// SERVING or DRAINING.
+  var state: String
+  /// Since the process started.
+  var uptime: Duration
+  /// Counters and gauges.
+  var figures: Figures
+
+  /// For whoever asks when nothing runs any more.
+  static let stopped = GatewayStatus(
+    version: Gateway.version,
+    state: "DRAINING",
+    uptime: .zero,
+    figures: Figures()
+  )
+}

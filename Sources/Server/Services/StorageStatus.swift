@@ -1,0 +1,161 @@
+internal import Storage
+internal import Wire
+
+// The one place where Storage's errors become statuses.
+
+extension Status {
+  /// The answer for an error of reads or the catalog; no user data is in it.
+  ///
+  /// - Parameters:
+  ///   - error: what storage threw.
+  ///   - field: the repeated field that an index in the error points into.
+  init(_ error: StorageError, field: String = "") {
+    switch error {
+    case .postgres(let error): self = Status(error)
+    case .notPrimary:
+      self = .unavailable(
+        "the database is in recovery; a failover may be under way",
+        "NOT_PRIMARY"
+      )
+    case .unprovableSnapshot:
+      self = Status(
+        .internal,
+        "the database's default isolation level is not read committed",
+        reason: "UNPROVABLE_SNAPSHOT"
+      )
+    case .noAnalyticsSource:
+      self = .unavailable("no warehouse can answer this read", "NO_ANALYTICS_SOURCE")
+    case .badToken:
+      self = .invalid("read.token", "is no token of this system", reason: "BAD_TOKEN")
+    case .tokenOfOtherCluster:
+      self = Status(
+        .failedPrecondition,
+        "the token is of another database cluster",
+        reason: "TOKEN_OF_OTHER_CLUSTER"
+      )
+    case .tokenOfOtherTimeline:
+      self = Status(
+        .failedPrecondition,
+        "the token is of another timeline: a failover lies between",
+        reason: "TOKEN_OF_OTHER_TIMELINE"
+      )
+    case .tokenAhead:
+      self = Status(
+        .failedPrecondition,
+        "the token is ahead of the primary",
+        reason: "TOKEN_AHEAD"
+      )
+    case .badPageToken:
+      self = .invalid(
+        "page_token",
+        "was altered or belongs to another request",
+        reason: "BAD_PAGE_TOKEN"
+      )
+    case .entityNotFound(let index):
+      self = .notFound("there is no such entity", "ENTITY_NOT_FOUND", field, index)
+    case .attributeNotFound(let index):
+      self = .notFound("there is no such attribute", "ATTRIBUTE_NOT_FOUND", field, index)
+    case .attributeTypeMismatch(let index, let existing):
+      self = Status(
+        .failedPrecondition,
+        "\(field)[\(index)] exists with type \(existing)",
+        reason: "ATTRIBUTE_TYPE_MISMATCH",
+        metadata: [KeyValue("field", "\(field)[\(index)]"), KeyValue("existing", "\(existing)")]
+      )
+    case .mayNotCreateNames:
+      self = Status(
+        .permissionDenied,
+        "the tenant may not create names",
+        reason: "MAY_NOT_CREATE_NAMES"
+      )
+    case .notAggregable(let index):
+      self = .invalid(
+        "\(field)[\(index)]",
+        "is neither a number nor an integer",
+        reason: "NOT_AGGREGABLE"
+      )
+    case .tooManyBuckets(let max):
+      self = Status(
+        .outOfRange,
+        "the answer has more than \(max) buckets; ask for wider ones or a shorter time",
+        reason: "TOO_MANY_BUCKETS",
+        metadata: [KeyValue("max", "\(max)")]
+      )
+    case .sumOverflow:
+      self = Status(
+        .outOfRange,
+        "a sum is beyond the range of a double",
+        reason: "SUM_OVERFLOW"
+      )
+    case .valueTooLarge:
+      self = Status(
+        .outOfRange,
+        "one entry alone does not fit into an answer",
+        reason: "VALUE_TOO_LARGE"
+      )
+    case .unreadable(let what):
+      self = Status(.internal, "stored data is damaged: \(what)", reason: "UNREADABLE_DATA")
+    }
+  }
+
+  /// The answer when the database could not do what it was asked for.
+  init(_ error: PostgresError) {
+    switch error {
+    case .connectFailed, .disconnected, .closed, .invalidDSN: self = .databaseUnavailable
+    case .timedOut, .waitTimedOut: self = .deadlineExceeded
+    case .cancelled: self = Status(.cancelled, "the call was cancelled", reason: "CANCELLED")
+    case .poolFull:
+      self = Status(
+        .resourceExhausted,
+        "too many calls wait for the database",
+        reason: "TOO_MANY_READS",
+        retryAfterMilliseconds: ServerLimits.retryMilliseconds
+      )
+    case .server(let error): self = Status(error.sqlstate)
+    case .pipelineAborted, .protocolViolation:
+      self = Status(.internal, "the database answered unexpectedly", reason: "DATABASE_ERROR")
+    }
+  }
+
+  private init(_ sqlstate: SQLState) {
+    switch (sqlstate.code, sqlstate.family) {
+    // Not ours: an operator, or the role's statement_timeout.
+    case ("57014", _): self = .deadlineExceeded
+    case ("25006", _): self = .unavailable("the database is read-only", "NOT_PRIMARY")
+    // Shutdown and crash, connections, resources, conflicts: it may work in a moment.
+    case (_, "57"), (_, "08"), (_, "53"): self = .databaseUnavailable
+    case (_, "40"): self = .unavailable("transactions were in each other's way", "CONFLICT")
+    default:
+      self = Status(
+        .internal,
+        "the database refused the statement",
+        reason: "DATABASE_ERROR",
+        metadata: [KeyValue("sqlstate", sqlstate.code)]
+      )
+    }
+  }
+
+  private static let databaseUnavailable = unavailable(
+    "the database cannot be reached",
+    "DATABASE_UNAVAILABLE"
+  )
+
+  private static func unavailable(_ message: String, _ reason: String) -> Status {
+    Status(
+      .unavailable,
+      message,
+      reason: reason,
+      retryAfterMilliseconds: ServerLimits.retryMilliseconds
+    )
+  }
+
+  private static func notFound(
+    _ message: String,
+    _ reason: String,
+    _ field: String,
+    _ index: Int
+  ) -> Status {
+    let metadata = field.isEmpty ? [] : [KeyValue("field", "\(field)[\(index)]")]
+    return Status(.notFound, message, reason: reason, metadata: metadata)
+  }
+}
