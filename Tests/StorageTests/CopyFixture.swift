@@ -114,7 +114,7 @@ struct CopyFixture {
   }
 
   /// Everything that has ever been written wrongly somewhere, then values at random.
-  static func random(count: Int, seed: UInt64) -> CopyFixture {
+  static func random(count: Int, seed: UInt64, largeBytes: Int = 1000) -> CopyFixture {
     var random = SeededGenerator(state: seed)
     var fixture = CopyFixture()
     for number in [
@@ -128,7 +128,7 @@ struct CopyFixture {
     for label in ["", "a", "ü€😀", "tab\tline\nback\\slash'quote\""] {
       fixture.add(label: Array(label.utf8))
     }
-    let large = "[\"" + String(repeating: "x", count: 1 << 20) + "\"]"
+    let large = "[\"" + String(repeating: "x", count: largeBytes) + "\"]"
     for document in ["{}", "null", "[1, 2.50, \"ü\"]", "{\"a\": {\"b\": [true, false]}}", large] {
       fixture.add(document: Array(document.utf8))
     }
@@ -169,7 +169,8 @@ struct CopyFixture {
   }
 
   /// Lines as this query shows them, in the order of the rows:
-  /// entity, observed µs, tenant, attribute, float8send in hex, integer, flag, label and document in hex.
+  /// entity, observed µs, tenant, attribute, float8send in hex, integer, flag, label and document
+  /// in hex.
   func expectedLines(tenant: Int32, skipping: Int, rejected: Set<Int>) -> [String] {
     var lines: [String] = []
     var index = 0
