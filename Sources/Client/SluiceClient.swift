@@ -239,7 +239,9 @@ private final class CheckedTurn {
 
   func wait() async {
     guard !isOver else { return }
-    await withCheckedContinuation { waiters.append($0) }
+    await withCheckedContinuation { continuation in
+      if isOver { continuation.resume() } else { waiters.append(continuation) }
+    }
   }
 
   func end() {

@@ -53,11 +53,6 @@ final class GatewayConnection: ReadinessHandler, FlushHandler {
     let connection: GatewayConnection
     do throws(SystemError) {
       connection = GatewayConnection(try Socket.connect(to: address), loop)
-      connection.registration = try loop.add(
-        descriptor: connection.socket.number,
-        interest: .writable,
-        handler: connection
-      )
     } catch {
       throw .cannotConnect("\(address): \(error)")
     }
@@ -65,7 +60,12 @@ final class GatewayConnection: ReadinessHandler, FlushHandler {
       connection.finishConnecting(.cannotConnect("\(address): no answer within \(limit)"))
     }
     defer { loop.cancel(timer) }
-    let failure = await withCheckedContinuation { connection.connecting = $0 }
+    // Watched only once there is somebody to resume: a caller whose task prefers another executor
+    // gives the loop a turn before the continuation exists.
+    let failure = await withCheckedContinuation { continuation in
+      connection.connecting = continuation
+      connection.watch()
+    }
     guard let failure else { return connection }
     connection.close()
     if case .cannotConnect(let why) = failure, !why.hasPrefix("\(address)") {
@@ -82,6 +82,18 @@ final class GatewayConnection: ReadinessHandler, FlushHandler {
   }
 
   var isClosed: Bool { registration == nil }
+
+  private func watch() {
+    do throws(SystemError) {
+      registration = try loop.add(
+        descriptor: socket.number,
+        interest: .writable,
+        handler: self
+      )
+    } catch {
+      finishConnecting(.cannotConnect("\(error)"))
+    }
+  }
 
   /// Closes at once; every call and stream ends with a lost connection.
   func close() {
@@ -129,6 +141,26 @@ final class GatewayConnection: ReadinessHandler, FlushHandler {
       timeoutNanoseconds: limit.wholeMilliseconds.multipliedReportingOverflow(by: 1_000_000)
         .partialValue
     )
+    // Sent only once there is somebody to resume, as in `connect`.
+    let result = await withCheckedContinuation { continuation in
+      begin(id, header, request, within: limit, continuation)
+    }
+    let payload = try result.get()
+    do throws(MessageError) {
+      return try Response(decoding: payload.rawSpan, arena: arena)
+    } catch {
+      throw .protocolViolation("the answer to \(method) cannot be read: \(error)")
+    }
+  }
+
+  private func begin(
+    _ id: UInt32,
+    _ header: CallHeader,
+    _ request: some WireMessage,
+    within limit: Duration,
+    _ continuation: CheckedContinuation<Result<[UInt8], ClientError>, Never>
+  ) {
+    guard !isClosed else { return continuation.resume(returning: .failure(.disconnected)) }
     do throws(MessageError) {
       try output.appendRequest(
         streamID: id,
@@ -139,23 +171,14 @@ final class GatewayConnection: ReadinessHandler, FlushHandler {
       )
     } catch {
       _ = streams.abandon(id)
-      throw .status(error.status)
+      return continuation.resume(returning: .failure(.status(error.status)))
     }
-    scheduleFlush()
-    // A little later than the gateway's own deadline, so that its answer comes first if there is
-    // one.
+    // A little later than the gateway's own deadline, so that its answer comes first if there is one.
     let timer = loop.schedule(at: loop.now + limit + .milliseconds(250)) { [weak self] in
       self?.finishCall(id, .failure(.timedOut))
     }
-    let result = await withCheckedContinuation { continuation in
-      calls[id] = PendingCall(continuation: continuation, timer: timer)
-    }
-    let payload = try result.get()
-    do throws(MessageError) {
-      return try Response(decoding: payload.rawSpan, arena: arena)
-    } catch {
-      throw .protocolViolation("the answer to \(method) cannot be read: \(error)")
-    }
+    calls[id] = PendingCall(continuation: continuation, timer: timer)
+    scheduleFlush()
   }
 
   private func finishCall(_ id: UInt32, _ result: Result<[UInt8], ClientError>) {

@@ -91,10 +91,15 @@ final class ProducerSession: ClientStreamHandler {
   func wait(for goal: Goal) async throws(ClientError) {
     if let failure { throw failure }
     guard !isMet(goal) else { return }
-    let failure = await withCheckedContinuation { continuation in
-      waiters.append(Waiter(goal: goal, continuation: continuation))
+    let outcome = await withCheckedContinuation { continuation in
+      // The loop may have turned since the first look.
+      if failure != nil || isMet(goal) {
+        continuation.resume(returning: failure)
+      } else {
+        waiters.append(Waiter(goal: goal, continuation: continuation))
+      }
     }
-    if let failure { throw failure }
+    if let outcome { throw outcome }
   }
 
   /// Connects and opens until the producer is closed or fails for good; the producer's one task.
