@@ -102,6 +102,8 @@ actor Worker {
     figures[.groupsRetried] = lanes.groupsRetried
     figures[.hotFolded] = lanes.hotFolded
     figures[.waitingBytes] = lanes.waitingBytes
+    figures[.catalogEntities] = Int64(context.storage.catalog.entityCount)
+    figures[.catalogAttributes] = Int64(context.storage.catalog.attributeCount)
     let pool = context.storage.pool.statistics
     figures[.readConnections] = Int64(pool.open)
     figures[.readsWaiting] = Int64(pool.waiting)

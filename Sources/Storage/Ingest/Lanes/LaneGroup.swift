@@ -18,8 +18,8 @@ final class LaneGroup {
     stagedRows.begin()
   }
 
-  /// Bytes of rows held.
-  var bytes: Int { rows.byteCount + stagedRows.byteCount }
+  /// Bytes of rows held, without the headers.
+  var bytes: Int { rows.byteCount + stagedRows.byteCount - 2 * CopyEncoder.header.count }
   var isEmpty: Bool { batches.isEmpty }
   var isFull: Bool {
     rows.byteCount >= LaneLimits.groupBytes || batches.count >= LaneLimits.groupBatches
