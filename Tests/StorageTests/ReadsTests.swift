@@ -1,0 +1,361 @@
+import EventLoop
+import Testing
+
+@testable import Storage
+
+/// What the tests of reads share.
+struct Readers {
+  let database: TestDatabase
+  let catalog: Catalog
+  let router: ReadRouter
+  var entities: EntityReader { EntityReader(router: router, catalog: catalog) }
+  var history: HistoryReader { HistoryReader(router: router, catalog: catalog) }
+
+  /// Runs `body` with readers over a database of its own.
+  static func run(_ body: @escaping @Sendable (Readers) async throws -> Void) async throws {
+    try await TestDatabase.run { database in
+      let pool = database.pool()
+      let readers = Readers(
+        database: database,
+        catalog: Catalog(pool: pool, loop: database.loop),
+        router: ReadRouter(primary: pool, loop: database.loop)
+      )
+      try await body(readers)
+      await pool.shutdown(deadline: soon(.seconds(1)))
+    }
+  }
+
+  /// Attributes 1 to 5 of the five types, all hot.
+  func makeAttributes() async throws {
+    let types = ValueType.allCases
+    _ = try await catalog.resolveAttributes(
+      tenant: 1,
+      types.map { WantedAttribute(name: "\($0)", type: $0, isHot: true) },
+      deadline: soon()
+    )
+  }
+
+  /// All pages of a query.
+  func all(
+    _ query: HistoryQuery,
+    limit: Int,
+    bytesMax: Int = 1 << 20,
+    _ requirement: ReadRequirement = ReadRequirement(.strong)
+  ) async throws -> (values: [Seen], pages: Int) {
+    var (collector, token, pages) = (Collector(), [UInt8](), 0)
+    repeat {
+      let page = try await history.values(
+        query,
+        pageToken: token,
+        limit: limit,
+        bytesMax: bytesMax,
+        requirement,
+        deadline: soon()
+      )
+      #expect(page.count <= limit)
+      try page.visit(&collector)
+      token = page.nextPageToken
+      pages += 1
+    } while !token.isEmpty
+    return (collector.seen, pages)
+  }
+}
+
+/// A value and its key.
+struct Seen: Equatable {
+  var key: HistoryKey
+  var value: StoredValue
+}
+
+/// Gathers the values of pages.
+struct Collector: HistoryVisitor {
+  var seen: [Seen] = []
+
+  mutating func number(_ value: Double, _ key: HistoryKey) { add(.number(value), key) }
+  mutating func integer(_ value: Int64, _ key: HistoryKey) { add(.integer(value), key) }
+  mutating func flag(_ value: Bool, _ key: HistoryKey) { add(.flag(value), key) }
+  mutating func label(_ text: RawSpan, _ key: HistoryKey) { add(.label(string(text)), key) }
+  mutating func document(_ json: RawSpan, _ key: HistoryKey) { add(.document(string(json)), key) }
+
+  private mutating func add(_ value: StoredValue, _ key: HistoryKey) {
+    seen.append(Seen(key: key, value: value))
+  }
+
+  private func string(_ text: RawSpan) -> String {
+    unsafe text.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+  }
+}
+
+/// Equal to the last bit, so that NaN equals NaN and -0.0 does not equal 0.
+func isSame(_ left: StoredValue, _ right: StoredValue) -> Bool {
+  guard case .number(let left) = left, case .number(let right) = right else { return left == right }
+  return left.bitPattern == right.bitPattern || left.isNaN && right.isNaN
+}
+
+@Suite("reads", .needsDatabases)
+struct ReadsTests {
+  static let values: [StoredValue] = [
+    .number(0), .number(-0.0), .number(1.5), .number(.nan), .number(.infinity),
+    .number(-.infinity), .number(.leastNonzeroMagnitude), .number(.greatestFiniteMagnitude),
+    .number(-1e-308), .number(0.1), .number(1e22), .number(9_007_199_254_740_992),
+    .integer(0), .integer(.min), .integer(.max), .integer(-1), .integer(9_007_199_254_740_993),
+    .flag(true), .flag(false),
+    .label(""), .label("plain"), .label("\"q\" \\ / \u{8}\u{c}\n\r\t\u{1f} 𝄞 é \u{7f}"),
+    .label("NaN"), .label("{\"a\": [1, \"}\"]}"), .label("'; DROP TABLE sluice.entities; --"),
+    .document("null"), .document("{}"), .document("[]"), .document("\"text\""),
+    .document("{\"a\": [1, 2.50, {\"b\": \"} , : \\\" \\\\\"}], \"c\": null}"),
+    .document("12345678901234567890.123456789"),
+  ]
+
+  @Test("every value comes back from the projection as it was", arguments: values)
+  func projection(_ value: StoredValue) async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      let id = try await readers.catalog.resolveEntities(
+        tenant: 1,
+        keys: ["it"],
+        existingOnly: false,
+        deadline: soon()
+      )[0]
+      try await readers.insert(value, entity: id, at: 1_700_000_000_000_001)
+      // As the lanes fold it.
+      try await readers.database.script(
+        """
+        SELECT sluice.upsert_hot_attrs(array_agg(tenant_id), array_agg(entity_id),
+          array_agg(attribute_id), array_agg((extract(epoch FROM observed_at) * 1000000)::bigint),
+          array_agg(sluice.hot_text(number, integer, flag, label, document)), 1048576)
+        FROM sluice.entity_values
+        """
+      )
+      for key in [EntityReader.Key.id(id), .externalKey("it")] {
+        let (entity, proof) = try await readers.entities.entity(
+          key,
+          tenant: 1,
+          ReadRequirement(.strong),
+          deadline: soon()
+        )
+        #expect(entity.id == id && entity.externalKey == "it" && entity.version == 1)
+        #expect(entity.values.count == 1)
+        let newest = try #require(entity.values.first)
+        #expect(isSame(newest.value, value))
+        #expect(newest.observedAtMicroseconds == 1_700_000_000_000_001)
+        #expect(newest.name == "\(value.type)")
+        #expect(proof.origin == .primary && proof.asOf.lsn.value > 0)
+      }
+    }
+  }
+
+  @Test("every value comes back from history as it was, at every time there is")
+  func history() async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      let times: [Int64] = [
+        -62_135_596_800_000_000, -1, 0, 1, 946_684_800_000_000, 1_700_000_000_123_456,
+      ]
+      var expected: [Seen] = []
+      for (index, value) in ReadsTests.values.enumerated() {
+        let time = times[index % times.count]
+        try await readers.insert(value, entity: Int64(index), at: time)
+        let key = HistoryKey(
+          entityID: Int64(index),
+          attributeID: UInt32(value.type.rawValue),
+          observedAtMicroseconds: time
+        )
+        expected.append(Seen(key: key, value: value))
+      }
+      expected.sort {
+        ($0.key.observedAtMicroseconds, $0.key.entityID) < (
+          $1.key.observedAtMicroseconds, $1.key.entityID
+        )
+      }
+      let query = HistoryQuery(
+        tenant: 1,
+        entityIDs: Array(0..<Int64(expected.count)),
+        attributeIDs: Array(1...5),
+        startMicroseconds: .min,
+        endMicroseconds: .max
+      )
+      for limit in [1, 7, 1000] {
+        let (seen, _) = try await readers.all(query, limit: limit)
+        #expect(seen.map(\.key) == expected.map(\.key))
+        #expect(zip(seen, expected).allSatisfy { isSame($0.value, $1.value) })
+      }
+      var stranger = query
+      stranger.tenant = 2
+      #expect(try await readers.all(stranger, limit: 10).values.isEmpty)
+    }
+  }
+
+  @Test("there is no such entity, or nothing of it was folded, or part of its name is asked for")
+  func missing() async throws {
+    try await Readers.run { readers in
+      let id = try await readers.catalog.resolveEntities(
+        tenant: 1,
+        keys: ["a"],
+        existingOnly: false,
+        deadline: soon()
+      )[0]
+      let (entity, _) = try await readers.entities.entity(
+        .id(id),
+        tenant: 1,
+        ReadRequirement(.strong),
+        deadline: soon()
+      )
+      #expect(entity == HotEntity(id: id, externalKey: "a", version: 0, values: []))
+      for (key, tenant) in [
+        (EntityReader.Key.id(id + 1), Int32(1)), (.id(id), 2), (.externalKey("%"), 1),
+        (.externalKey("a' OR '1'='1"), 1),
+      ] {
+        let error = await storageFailure { () throws(StorageError) in
+          try await readers.entities.entity(
+            key,
+            tenant: tenant,
+            ReadRequirement(.strong),
+            deadline: soon()
+          )
+        }
+        #expect(error == .entityNotFound(index: 0))
+      }
+    }
+  }
+
+  @Test("entities are listed in pages by bytes and by number, without gaps")
+  func list() async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      let keys = (0..<40).map { "k\($0)" } + ["other"]
+      let ids = try await readers.catalog.resolveEntities(
+        tenant: 1,
+        keys: keys,
+        existingOnly: false,
+        deadline: soon()
+      )
+      let label = String(repeating: "x", count: 1000)
+      for id in ids { try await readers.insert(.label(label), entity: id, at: 5) }
+      try await readers.database.script(
+        """
+        SELECT sluice.upsert_hot_attrs(array_agg(tenant_id), array_agg(entity_id),
+          array_agg(attribute_id), array_agg(5::bigint), array_agg(to_json(label)::text), 1048576)
+        FROM sluice.entity_values
+        """
+      )
+      for (limit, bytesMax) in [(7, 1 << 20), (100, 5_000), (1000, 1 << 20)] {
+        var (seen, hasMore) = ([HotEntity](), true)
+        while hasMore {
+          let page = try await readers.entities.entities(
+            prefix: "k",
+            after: seen.last?.externalKey,
+            limit: limit,
+            bytesMax: bytesMax,
+            tenant: 1,
+            ReadRequirement(.strong),
+            deadline: soon()
+          )
+          #expect(page.entities.count <= limit && page.entities.count * 1000 <= bytesMax)
+          seen += page.entities
+          hasMore = page.hasMore
+        }
+        #expect(seen.map(\.externalKey) == keys.filter { $0.hasPrefix("k") }.sorted())
+        #expect(seen.allSatisfy { $0.values.map(\.value) == [.label(label)] })
+      }
+    }
+  }
+
+  @Test("levels: tokens are placed or refused, and analytics never falls back to the primary")
+  func levels() async throws {
+    try await Readers.run { readers in
+      func proof(_ level: ReadLevel) async throws(StorageError) -> ReadProof {
+        try await readers.router.read(
+          [PostgresStatement("SELECT 1")],
+          ReadRequirement(level),
+          deadline: soon()
+        ).proof
+      }
+      let token = try await proof(.strong).asOf
+      #expect(FreshnessToken(token.bytes) == token)
+      #expect(try await proof(.atLeast(token)).asOf.lsn >= token.lsn)
+      #expect(try await proof(.eventual(maxStaleness: .seconds(3))).staleness == .zero)
+      let identifier = try await readers.database.value(
+        "SELECT system_identifier FROM pg_control_system()"
+      )
+      #expect(identifier == "\(token.systemIdentifier)" && token.timeline == 1)
+
+      var ahead = token
+      ahead.lsn.value += 1 << 40
+      var timeline = token
+      timeline.timeline += 1
+      var cluster = token
+      cluster.systemIdentifier += 1
+      let refused: [(ReadLevel, StorageError)] = [
+        (.atLeast(ahead), .tokenAhead), (.atLeast(timeline), .tokenOfOtherTimeline),
+        (.atLeast(cluster), .tokenOfOtherCluster),
+        (.analytics(maxStaleness: .seconds(300)), .noAnalyticsSource),
+      ]
+      for (level, expected) in refused {
+        let error = await storageFailure { () throws(StorageError) in try await proof(level) }
+        #expect(error == expected)
+      }
+      for index in token.bytes.indices {
+        var bytes = token.bytes
+        bytes[index] ^= 0x10
+        #expect(FreshnessToken(bytes) == nil, "byte \(index) altered")
+      }
+      #expect(FreshnessToken([]) == nil && FreshnessToken(Array(token.bytes.dropLast())) == nil)
+    }
+  }
+
+  @Test("a read that takes longer than its deadline is cancelled in the database")
+  func deadline() async throws {
+    try await Readers.run { readers in
+      let start = MonotonicTime.now()
+      let error = await storageFailure { () throws(StorageError) in
+        try await readers.router.read(
+          [PostgresStatement("SELECT pg_sleep(30)")],
+          ReadRequirement(.strong),
+          deadline: soon(.milliseconds(200))
+        )
+      }
+      #expect(error == .postgres(.timedOut(outcomeUnknown: false)))
+      #expect(MonotonicTime.now() - start < .seconds(5))
+      let running = try await readers.database.value(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active'"
+          + " AND pid <> pg_backend_pid()"
+      )
+      #expect(running == "0")
+    }
+  }
+}
+
+extension StoredValue {
+  var type: ValueType {
+    switch self {
+    case .number: .number
+    case .integer: .integer
+    case .flag: .flag
+    case .label: .label
+    case .document: .document
+    }
+  }
+}
+
+extension Readers {
+  /// Writes one value with plain SQL.
+  func insert(_ value: StoredValue, entity: Int64, at time: Int64) async throws {
+    let parameter: PostgresParameter =
+      switch value {
+      case .number(let number): .double(number)
+      case .integer(let integer): .int64(integer)
+      case .flag(let flag): .bool(flag)
+      case .label(let text): .text(text)
+      case .document(let json): .jsonb(json)
+      }
+    _ = try await database.connection.query(
+      """
+      INSERT INTO sluice.entity_values (tenant_id, entity_id, attribute_id, observed_at, \(value.type))
+      VALUES (1, $1, $2, $3, $4)
+      """,
+      [.int64(entity), .int32(Int32(value.type.rawValue)), StoredTime.parameter(time), parameter],
+      deadline: soon()
+    )
+  }
+}
