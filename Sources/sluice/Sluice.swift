@@ -10,7 +10,7 @@ struct Sluice: ParsableCommand {
     commandName: "sluice",
     abstract: "A telemetry gateway for PostgreSQL, and everything to work with it.",
     discussion: """
-      Agents stream typed values of entities over TCP; Sluice writes them into PostgreSQL by COPY,
+      Agents stream typed values of entities over TCP; Sluice writes them into PostgreSQL by COPY, \
       acknowledges what is durable, and answers reads with a proof of how fresh they are.
 
       A first session:

@@ -9,8 +9,8 @@ struct AgentCommand: ParsableCommand {
     commandName: "agent",
     abstract: "Stream processor, memory, disk, network and load figures of this host.",
     discussion: """
-      Reads /proc at an interval and sends every figure. A gateway that goes away is waited for:
-      what was not confirmed is kept and sent again. SIGTERM and SIGINT end the agent when
+      Reads /proc at an interval and sends every figure. A gateway that goes away is waited for: \
+      what was not confirmed is kept and sent again. SIGTERM and SIGINT end the agent when \
       everything is durable.
 
       Examples:
@@ -18,7 +18,7 @@ struct AgentCommand: ParsableCommand {
         sluice agent --interval 5s --entity rack7.web1 --gateway gw1:7171,gw2:7171
         sluice agent --duration 10s --json
 
-      Exit codes: 0 stopped as asked, everything durable; 69 no gateway at the start, or values
+      Exit codes: 0 stopped as asked, everything durable; 69 no gateway at the start, or values \
       were left unconfirmed at the end.
       """
   )

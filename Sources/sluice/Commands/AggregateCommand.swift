@@ -10,14 +10,14 @@ struct AggregateCommand: ParsableCommand {
     commandName: "aggregate",
     abstract: "Show counts, extremes and averages of stored values by time bucket.",
     discussion: """
-      For attributes of type number or integer. Buckets without values are left out; they start at
+      For attributes of type number or integer. Buckets without values are left out; they start at \
       multiples of their width since 1970, in UTC.
 
       Examples:
         sluice aggregate web1 cpu_percent --every 1h --from -24h
         sluice aggregate web1 cpu_percent load --every 1d --from 2014-02-14 --to 2014-03-01 --json
 
-      Exit codes: 0 done, also when nothing was stored; 64 wrong arguments; 66 there is no such
+      Exit codes: 0 done, also when nothing was stored; 64 wrong arguments; 66 there is no such \
       entity or attribute; 69 no gateway, or none fresh enough.
       """
   )
@@ -47,10 +47,10 @@ struct AggregateCommand: ParsableCommand {
     let range = try time.range()
     let command = self
     try GatewaySession.run(gateway) { session in
-      let entityID = try await session.entityID(command.entity)
+      let entity = try await session.entity(command.entity)
       let attributes = try await session.attributes(command.attributes)
       let request = AggregateHistoryRequest(
-        entityIDs: [entityID],
+        entityIDs: [entity.id],
         attributeIDs: attributes.map(\.attributeID),
         startMicroseconds: range.lowerBound,
         endMicroseconds: range.upperBound,
@@ -59,7 +59,7 @@ struct AggregateCommand: ParsableCommand {
       )
       let response = try await session.aggregateHistory(request)
       let printer = try BucketPrinter(
-        entity: command.entity,
+        entity: entity.key,
         attributes: attributes,
         response: response
       )

@@ -34,7 +34,7 @@ struct CatalogCommand: ParsableCommand {
     func run() throws {
       let (prefix, format) = (prefix, output.format)
       try GatewaySession.run(gateway) { session in
-        var printer = ListPrinter(format, CatalogText.titles, "attributes")
+        var printer = ListPrinter(format, CatalogText.titles, "attributes", singular: "attribute")
         var token: [UInt8] = []
         repeat {
           let page = try await session.listAttributes(
@@ -70,7 +70,8 @@ struct CatalogCommand: ParsableCommand {
         var printer = ListPrinter(
           command.output.format,
           ["entity", "id", "hot values", "newest"],
-          "entities"
+          "entities",
+          singular: "entity"
         )
         var request = ListEntitiesRequest(
           externalKeyPrefix: command.prefix,
@@ -128,7 +129,7 @@ struct CatalogCommand: ParsableCommand {
       commandName: "set",
       abstract: "Change whether an attribute is hot, or its unit.",
       discussion: """
-        The newest value of a hot attribute is kept with its entity, where 'sluice get' finds it at
+        The newest value of a hot attribute is kept with its entity, where 'sluice get' finds it at \
         once. The change holds for values that come from now on.
 
         Exit codes: 0 done; 66 there is no such attribute.
@@ -165,7 +166,12 @@ struct CatalogCommand: ParsableCommand {
             unit: command.unit ?? before.unit
           )
         )
-        var printer = ListPrinter(command.output.format, CatalogText.titles, "attributes")
+        var printer = ListPrinter(
+          command.output.format,
+          CatalogText.titles,
+          "attributes",
+          singular: "attribute"
+        )
         printer.add(CatalogText.cells(after)) { CatalogText.write(after, to: &$0) }
         try printer.end()
       }

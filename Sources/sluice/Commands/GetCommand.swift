@@ -9,7 +9,7 @@ struct GetCommand: ParsableCommand {
     commandName: "get",
     abstract: "Show the newest value of every hot attribute of an entity.",
     discussion: """
-      The last line says where the answer came from and how old it can be at most. Attributes that
+      The last line says where the answer came from and how old it can be at most. Attributes that \
       are not hot have no newest value: see 'sluice catalog set --hot true' and 'sluice history'.
 
       Examples:

@@ -9,8 +9,8 @@ struct HistoryCommand: ParsableCommand {
     commandName: "history",
     abstract: "Show stored values of an entity, one by one.",
     discussion: """
-      Times are those at which values were observed. One numeric attribute is drawn as a chart when
-      the output is a terminal; --no-chart shows its values. What --csv prints, 'sluice import'
+      Times are those at which values were observed. One numeric attribute is drawn as a chart when \
+      the output is a terminal; --no-chart shows its values. What --csv prints, 'sluice import' \
       reads back.
 
       Examples:
@@ -18,7 +18,7 @@ struct HistoryCommand: ParsableCommand {
         sluice history web1 cpu_percent load --from 2014-02-14 --to 2014-02-15 --csv
         sluice history web1 cpu_percent --from now-7d --order desc --limit 10 --no-chart
 
-      Exit codes: 0 done, also when nothing was stored; 64 wrong arguments; 66 there is no such
+      Exit codes: 0 done, also when nothing was stored; 64 wrong arguments; 66 there is no such \
       entity or attribute; 69 no gateway, or none fresh enough.
       """
   )
@@ -63,19 +63,19 @@ struct HistoryCommand: ParsableCommand {
     let range = try time.range()
     let command = self
     try GatewaySession.run(gateway) { session in
-      let entityID = try await session.entityID(command.entity)
+      let entity = try await session.entity(command.entity)
       let attributes = try await session.attributes(command.attributes)
       let isChart = try command.drawsChart(attributes)
       let limit =
         command.limit ?? (isChart ? 200_000 : command.output.format == .table ? 1_000 : .max)
       var printer = HistoryPrinter(
-        entity: command.entity,
-        entityID: entityID,
+        entity: entity.key,
+        entityID: entity.id,
         attributes: attributes,
         form: isChart ? .chart : .rows(command.output.format)
       )
       var request = QueryHistoryRequest(
-        entityIDs: [entityID],
+        entityIDs: [entity.id],
         attributeIDs: attributes.map(\.attributeID),
         startMicroseconds: range.lowerBound,
         endMicroseconds: range.upperBound,

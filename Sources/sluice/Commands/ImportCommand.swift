@@ -8,8 +8,8 @@ struct ImportCommand: ParsableCommand {
     commandName: "import",
     abstract: "Write the values of CSV or line protocol files.",
     discussion: """
-      CSV is wide (a column for each attribute) or long (entity, attribute, time, value and perhaps
-      type); the header says which. Entities and attributes that do not exist are created. A line
+      CSV is wide (a column for each attribute) or long (entity, attribute, time, value and perhaps \
+      type); the header says which. Entities and attributes that do not exist are created. A line \
       that cannot be read is skipped, counted and shown, unless --strict says to stop there.
 
       Examples:
@@ -18,7 +18,7 @@ struct ImportCommand: ParsableCommand {
         sluice import metrics.lp --entity-tag host --hot cpu.idle
         zcat old.csv.gz | sluice import - --format csv --json
 
-      Exit codes: 0 every value was written; 65 some were not, or a file cannot be imported; 66 no
+      Exit codes: 0 every value was written; 65 some were not, or a file cannot be imported; 66 no \
       such file; 69 no gateway.
       """
   )
@@ -110,8 +110,7 @@ struct ImportCommand: ParsableCommand {
     if let failure = report.failure { throw failure }
     guard report.skippedCount + report.rejectedCount == 0 else {
       throw CommandFailure(
-        "\(report.skippedCount) values or lines could not be read and \(report.rejectedCount) were"
-          + " rejected; mend them and import those again",
+        "\(report.leftOutText); mend them and import those again",
         .data
       )
     }

@@ -9,14 +9,14 @@ struct MigrateCommand: ParsableCommand {
     commandName: "migrate",
     abstract: "Create or update the schema in the database.",
     discussion: """
-      Safe to run again, and from several places at once. The user needs the right to create a
+      Safe to run again, and from several places at once. The user needs the right to create a \
       schema; the gateway's own user may be another one.
 
       Examples:
         sluice migrate --dsn postgresql://owner@db/sluice
         SLUICE_PRIMARY_DSN=postgresql://owner@db/sluice sluice migrate
 
-      Exit codes: 0 the schema is current; 69 the database cannot be used; 78 no or a wrong
+      Exit codes: 0 the schema is current; 69 the database cannot be used; 78 no or a wrong \
       connection string.
       """
   )

@@ -10,11 +10,11 @@ struct ServeCommand: ParsableCommand {
     commandName: "serve",
     abstract: "Run the gateway.",
     discussion: """
-      Prints "listening on HOST:PORT" on standard output once clients can connect, and logs to
+      Prints "listening on HOST:PORT" on standard output once clients can connect, and logs to \
       standard error. SIGTERM or SIGINT finish what was accepted and stop.
 
-      Every setting can be given as an option, as a variable (--primary-dsn is SLUICE_PRIMARY_DSN)
-      or as a line of the file ("primary-dsn = postgresql://…"). An option wins over a variable,
+      Every setting can be given as an option, as a variable (--primary-dsn is SLUICE_PRIMARY_DSN) \
+      or as a line of the file ("primary-dsn = postgresql://…"). An option wins over a variable, \
       a variable over the file. Unknown settings are errors.
 
       Examples:
@@ -22,7 +22,7 @@ struct ServeCommand: ParsableCommand {
         sluice serve --config /etc/sluice.conf --log-level debug
         sluice serve --config /etc/sluice.conf --check
 
-      Exit codes: 0 stopped as asked, or the check passed; 64 wrong arguments; 66, 74 the file
+      Exit codes: 0 stopped as asked, or the check passed; 64 wrong arguments; 66, 74 the file \
       cannot be read; 69 database or address not available; 70 a fault; 78 wrong configuration.
       """
   )

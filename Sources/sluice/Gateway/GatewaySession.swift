@@ -52,21 +52,50 @@ struct GatewaySession: Sendable {
 
   // MARK: Catalog
 
+  /// An entity that was named by a user.
+  struct NamedEntity: Sendable {
+    let id: Int64
+    let key: String
+  }
+
   /// The entity that a user named by its key or as `#id`.
   ///
-  /// - Throws: `ClientError`; NOT_FOUND when no entity has the key.
-  func entityID(_ name: String) async throws -> Int64 {
-    if let id = Self.numericID(name) { return id }
-    let response: ResolveEntitiesResponse = try await client.call(
-      "sluice.v1.CatalogService",
-      "ResolveEntities",
-      ResolveEntitiesRequest(externalKeys: [name], existingOnly: true),
-      within: timeout
-    )
+  /// - Throws: `ClientError`, or a failure that names the entity when there is none.
+  func entity(_ name: String) async throws -> NamedEntity {
+    if let id = Self.numericID(name) {
+      let key = try await getEntity(GetEntityRequest(by: .entityID(id))).entity?.externalKey
+      return NamedEntity(id: id, key: key ?? name)
+    }
+    let response: ResolveEntitiesResponse = try await explaining(Self.missing(entity: name)) {
+      () async throws(ClientError) in
+      try await client.call(
+        "sluice.v1.CatalogService",
+        "ResolveEntities",
+        ResolveEntitiesRequest(externalKeys: [name], existingOnly: true),
+        within: timeout
+      )
+    }
     guard let id = response.entityIDs.first else {
       throw ClientError.protocolViolation("ResolveEntities answered with another number of ids")
     }
-    return id
+    return NamedEntity(id: id, key: name)
+  }
+
+  /// Runs a call; NOT_FOUND becomes a sentence that names what is missing.
+  private func explaining<Value: Sendable>(
+    _ missing: String,
+    _ body: () async throws(ClientError) -> Value
+  ) async throws -> Value {
+    do throws(ClientError) {
+      return try await body()
+    } catch {
+      guard case .status(let status) = error, status.code == .notFound else { throw error }
+      throw CommandFailure(missing, .notFound)
+    }
+  }
+
+  private static func missing(entity: String) -> String {
+    "there is no entity '\(entity)'; 'sluice catalog entities' lists them"
   }
 
   /// How a request names the entity that a user named by its key or as `#id`.
@@ -82,12 +111,18 @@ struct GatewaySession: Sendable {
   ///
   /// - Throws: `ClientError`; NOT_FOUND when one of them does not exist.
   func attributes(_ names: [String]) async throws -> [Attribute] {
-    let response: ResolveAttributesResponse = try await client.call(
-      "sluice.v1.CatalogService",
-      "ResolveAttributes",
-      ResolveAttributesRequest(attributes: names.map { AttributeSpec(name: $0) }),
-      within: timeout
-    )
+    let list = names.map { "'\($0)'" }.joined(separator: ", ")
+    let missing = names.count == 1 ? "there is no attribute \(list)" : "not all of \(list) exist"
+    let response: ResolveAttributesResponse = try await explaining(
+      "\(missing); 'sluice catalog' lists the attributes"
+    ) { () async throws(ClientError) in
+      try await client.call(
+        "sluice.v1.CatalogService",
+        "ResolveAttributes",
+        ResolveAttributesRequest(attributes: names.map { AttributeSpec(name: $0) }),
+        within: timeout
+      )
+    }
     guard response.attributes.count == names.count else {
       throw ClientError.protocolViolation("ResolveAttributes answered with another number")
     }
@@ -108,7 +143,14 @@ struct GatewaySession: Sendable {
 
   /// The newest values of an entity.
   func getEntity(_ request: GetEntityRequest) async throws -> GetEntityResponse {
-    try await client.call("sluice.v1.EntityService", "GetEntity", request, within: timeout)
+    let name =
+      switch request.by {
+      case .entityID(let id): "#\(id)"
+      case .externalKey(let key): key
+      }
+    return try await explaining(Self.missing(entity: name)) { () async throws(ClientError) in
+      try await client.call("sluice.v1.EntityService", "GetEntity", request, within: timeout)
+    }
   }
 
   /// One page of entities.

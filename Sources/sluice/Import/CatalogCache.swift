@@ -22,7 +22,7 @@ struct CatalogCache {
   /// - Parameters:
   ///   - keys: keys of entities.
   ///   - specs: attributes by name, with what to create.
-  /// - Throws: `ClientError`; ATTRIBUTE_TYPE_MISMATCH when one exists with another type.
+  /// - Throws: `ClientError`.
   mutating func resolve(
     entities keys: some Sequence<String>,
     attributes specs: [AttributeSpec]
@@ -38,9 +38,31 @@ struct CatalogCache {
     }
     let wanted = specs.filter { attributes[$0.name] == nil }
     guard !wanted.isEmpty else { return }
-    for (spec, attribute) in zip(wanted, try await client.resolveAttributes(wanted)) {
-      attributes[spec.name] = attribute
+    do throws(ClientError) {
+      for (spec, attribute) in zip(wanted, try await client.resolveAttributes(wanted)) {
+        attributes[spec.name] = attribute
+      }
+    } catch {
+      guard Self.isTypeMismatch(error) else { throw error }
+      for spec in wanted { try await resolveSingly(spec) }
     }
+  }
+
+  /// Learns an attribute even if it exists with another type: its values decide what then.
+  private mutating func resolveSingly(_ spec: AttributeSpec) async throws(ClientError) {
+    var spec = spec
+    do throws(ClientError) {
+      attributes[spec.name] = try await client.resolveAttributes([spec]).first
+    } catch {
+      guard Self.isTypeMismatch(error) else { throw error }
+      spec.valueType = .unspecified
+      attributes[spec.name] = try await client.resolveAttributes([spec]).first
+    }
+  }
+
+  private static func isTypeMismatch(_ error: ClientError) -> Bool {
+    guard case .status(let status) = error else { return false }
+    return status.reason == "ATTRIBUTE_TYPE_MISMATCH"
   }
 
   /// The id of an entity, once it was resolved.

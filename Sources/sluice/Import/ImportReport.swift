@@ -21,6 +21,15 @@ struct ImportReport: Sendable {
 
   var writtenCount: UInt64 { ledger?.counts.written ?? 0 }
   var rejectedCount: Int { ledger.map { max($0.rejects.count, Int($0.counts.rejected)) } ?? 0 }
+  /// What is missing in the database, in words.
+  var leftOutText: String {
+    var parts: [String] = []
+    if skippedCount > 0 {
+      parts.append("\(Quantity.grouped(skippedCount)) lines or values could not be read")
+    }
+    if rejectedCount > 0 { parts.append("\(Quantity.grouped(rejectedCount)) values were rejected") }
+    return parts.joined(separator: " and ")
+  }
   private var perSecond: Double { seconds > 0 ? Double(readCount) / seconds : 0 }
 
   init(files: [String]) {

@@ -124,7 +124,7 @@ final class ImportRun {
         if block.count >= Self.blockMax { try await flush(ledger, &group) }
       }
     } catch let error as ImportError {
-      throw CommandFailure("\(path): \(error)", .data)
+      throw CommandFailure("\(path == "-" ? "standard input" : path): \(error)", .data)
     }
   }
 
@@ -201,8 +201,9 @@ final class ImportRun {
       return skip(
         InputProblem(
           source: line,
-          advice: "\(point.attribute) is a \(attribute.valueType.name), not a"
-            + " \(point.value.type.rawValue); give it another name with --rename"
+          advice:
+            "\(point.attribute) has the type \(attribute.valueType.name), and this value is of"
+            + " type \(point.value.type.rawValue); give it another name with --rename"
         )
       )
     }

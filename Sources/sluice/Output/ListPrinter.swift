@@ -7,6 +7,7 @@ internal import Wire
 struct ListPrinter {
   private let format: OutputFormat
   private let noun: String
+  private let singular: String
   private var count = 0
   private var table: Table
   private var csv = CSVWriter()
@@ -16,9 +17,11 @@ struct ListPrinter {
   ///   - format: the form.
   ///   - titles: the columns of table and CSV.
   ///   - noun: what is listed, in the plural; the key of the array in JSON.
-  init(_ format: OutputFormat, _ titles: [String], _ noun: String) {
+  ///   - singular: the same for one.
+  init(_ format: OutputFormat, _ titles: [String], _ noun: String, singular: String) {
     self.format = format
     self.noun = noun
+    self.singular = singular
     table = Table(titles, alignments: [.left], columnWidthMax: 80)
     switch format {
     case .table: break
@@ -51,7 +54,9 @@ struct ListPrinter {
     let line = freshness.map { FreshnessText.line($0) }
     switch format {
     case .table:
-      let footer = "\(Quantity.grouped(count)) \(noun)" + (line.map { "; \($0)" } ?? "") + "\n"
+      let footer =
+        "\(Quantity.grouped(count)) \(count == 1 ? singular : noun)"
+        + (line.map { "; \($0)" } ?? "") + "\n"
       try StandardStream.output.write((count > 0 ? table.render() + "\n" : "") + footer)
     case .csv:
       try flush()

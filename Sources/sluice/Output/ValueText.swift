@@ -13,7 +13,7 @@ enum ValueText {
   static func cell(_ number: Double) -> String {
     let exact = JSONWriter.text(of: number)
     let magnitude = abs(number)
-    guard number.isFinite, magnitude == 0 || (magnitude >= 0.001 && magnitude < 1e15) else {
+    guard number.isFinite, magnitude >= 0.001, magnitude < 1e15 else {
       return exact
     }
     let rounded = Quantity.decimal(number, digits: 6)
