@@ -1,0 +1,274 @@
+"""How a gateway stops: drain, grace, sudden death."""
+
+import signal
+import socket
+import time
+import uuid
+
+from checks import at_least, at_most, equal, test
+from framing import DATA, ConnectionClosed, Frame, Silence
+from gateway import Fixture, Gateway, locked, wait_until
+from protocol import UNAVAILABLE, CallError, Connection, Session, SessionEnded, error_of
+from protocol import catalog_pb2, health_pb2
+
+
+def refuses_connections(address):
+    host, port = address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), 1).close()
+        return False
+    except ConnectionRefusedError:
+        return True
+
+
+def read_drain(opened):
+    """Reads to the end of the stream; returns the Drain, and the error if it ended by one."""
+    drain = None
+    while True:
+        try:
+            message = opened.receive()
+        except SessionEnded:
+            return drain, None
+        except CallError as error:
+            return drain, error
+        kind = message.WhichOneof("message")
+        if kind == "drain":
+            assert drain is None, "Drain came twice"
+            drain = message.drain
+        else:
+            equal(kind, "ack", "message")
+
+
+@test("SIGTERM and SIGINT end an idle gateway at once, with exit status 0")
+def _():
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with Gateway() as gateway:
+            with Connection(gateway.address) as connection:
+                connection.check_alive()
+            gateway.terminate(number)
+            equal(gateway.wait(5), 0, "exit status")
+
+
+@test("SIGTERM closes idle connections and the port")
+def _():
+    with Gateway() as gateway, Connection(gateway.address) as connection:
+        connection.check_alive()
+        gateway.terminate()
+        equal(connection.expect_closed(5), [], "frames before the close")
+        equal(gateway.wait(5), 0, "exit status")
+        assert refuses_connections(gateway.address)
+
+
+@test("drain: sessions get Drain, acks for what was sent, and the end of the stream; exit status 0")
+def _():
+    with Gateway("--drain-grace", "20s") as gateway, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        opened = Session(connection)
+        opened.open()
+        opened.batch(1, fixture.numbers(1, 10))
+        opened.wait_durable(10)
+        with locked("sluice.producer_state", "EXCLUSIVE") as let_go:
+            for first in range(11, 61, 10):
+                opened.batch(first, fixture.numbers(first, 10))
+            opened.ping(1)  # its answer proves that the batches were taken
+            equal(opened.receive().pong.nonce, 1)
+            gateway.terminate()
+            message = opened.receive()
+            equal(message.WhichOneof("message"), "drain", "message")
+            at_least(message.drain.grace_ms, 1, "grace_ms")
+            at_most(message.drain.grace_ms, 20_000, "grace_ms")
+            at_least(message.drain.retry_delay_ms, 0, "retry_delay_ms")
+            let_go()
+        drain, error = read_drain(opened)
+        assert drain is None, "Drain came twice"
+        equal(opened.ack.durable_seq, 60, "durable_seq of the last Ack")
+        if error is not None:
+            error.check(UNAVAILABLE, "DRAINING")
+        equal(connection.expect_closed(5), [], "frames after the end")
+        equal(gateway.wait(5), 0, "exit status")
+        fixture.check_stored_once(60)
+
+
+@test("drain: an idle session gets Drain and the end of the stream")
+def _():
+    with Gateway() as gateway, Connection(gateway.address) as connection:
+        opened = Session(connection)
+        opened.open()
+        gateway.terminate()
+        drain, error = read_drain(opened)
+        assert drain is not None, "no Drain"
+        if error is not None:
+            error.check(UNAVAILABLE, "DRAINING")
+        equal(connection.expect_closed(5), [], "frames after the end")
+        equal(gateway.wait(5), 0, "exit status")
+
+
+@test("drain: batches that were sent, but not read when SIGTERM came, are acknowledged, too")
+def _():
+    with Gateway() as gateway, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        opened = Session(connection)
+        opened.open()
+        opened.batch(1, fixture.numbers(1, 1))
+        opened.wait_durable(1)
+        for first in range(2, 402, 100):
+            opened.batch(first, fixture.numbers(first, 100))
+        gateway.terminate()
+        drain, _ = read_drain(opened)
+        assert drain is not None, "no Drain"
+        equal(opened.ack.durable_seq, 401, "durable_seq of the last Ack")
+        equal(gateway.wait(5), 0, "exit status")
+        fixture.check_stored_once(401)
+
+
+@test("drain: a STAGED session is acknowledged until durable before the end")
+def _():
+    with Gateway() as gateway, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        opened = Session(connection)
+        opened.open(staged=True)
+        opened.batch(1, fixture.numbers(1, 100))
+        opened.wait(lambda ack: ack.staged_seq == 100)
+        gateway.terminate()
+        drain, _ = read_drain(opened)
+        assert drain is not None, "no Drain"
+        equal(opened.ack.durable_seq, 100, "durable_seq of the last Ack")
+        equal(gateway.wait(10), 0, "exit status")
+        fixture.check_stored_once(100)
+
+
+@test("drain: new calls are UNAVAILABLE with advice when to retry, calls in flight are answered")
+def _():
+    with Gateway("--drain-grace", "20s") as gateway, Connection(gateway.address) as connection:
+        watch = connection.request("grpc.health.v1.Health", "Watch")
+        equal(connection.receive().body, b"\x08\x01")
+        with locked("sluice.entities") as let_go:
+            request = catalog_pb2.ResolveEntitiesRequest(external_key=[uuid.uuid4().hex.encode()])
+            pending = connection.request("sluice.v1.CatalogService", "ResolveEntities", request)
+            time.sleep(0.3)
+            gateway.terminate()
+            equal(connection.receive(), Frame(watch, DATA, 0, b"\x08\x02"), "NOT_SERVING")
+            received = connection.receive(1) if True else None
+            if not (received.stream == watch and received.is_end):
+                raise AssertionError(f"expected the end of the watch, got {received}")
+            stream = connection.request("sluice.v1.CatalogService", "ListAttributes")
+            error_of(connection.receive(), UNAVAILABLE, stream=stream)
+            stream = connection.request("sluice.v1.IngestService", "Write", flags=2)
+            error_of(connection.receive(), UNAVAILABLE, stream=stream)
+            answer = connection.call(
+                "grpc.health.v1.Health",
+                "Check",
+                health_pb2.HealthCheckRequest(),
+                health_pb2.HealthCheckResponse,
+            )
+            equal(answer.status, health_pb2.HealthCheckResponse.NOT_SERVING)
+            assert refuses_connections(gateway.address)
+            let_go()
+            received = connection.receive()
+            equal((received.stream, received.kind), (pending, 2), "the answer of the pending call")
+        equal(connection.expect_closed(5), [], "frames after the last answer")
+        equal(gateway.wait(5), 0, "exit status")
+
+
+@test("drain: the grace time is the longest; what is not acknowledged stays with the producer")
+def _():
+    with Gateway("--drain-grace", "1s") as gateway, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        opened = Session(connection)
+        opened.open()
+        with locked("sluice.producer_state", "EXCLUSIVE"):
+            opened.batch(1, fixture.numbers(1, 10))
+            opened.ping(1)
+            equal(opened.receive().pong.nonce, 1)
+            start = time.monotonic()
+            gateway.terminate()
+            status = gateway.wait(8)
+            at_most(time.monotonic() - start, 6, "seconds until the end")
+            equal(status, 0, "exit status")
+        frames = connection.expect_closed(5)
+        assert frames, "no Drain"
+    with Gateway() as gateway, Connection(gateway.address) as connection:
+        later = Session(connection)
+        seq = later.open(opened.producer).durable_seq + 1
+        if seq <= 10:
+            later.batch(seq, fixture.numbers(seq, 11 - seq))
+            later.wait_durable(10)
+        fixture.check_stored_once(10)
+
+
+@test("a client that goes on sending after Drain is not written twice elsewhere")
+def _():
+    with Gateway() as gateway, Gateway() as other, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        opened = Session(connection)
+        opened.open()
+        seq = 1
+        for _ in range(20):
+            opened.batch(seq, fixture.numbers(seq, 10))
+            seq += 10
+        gateway.terminate()
+        try:
+            for _ in range(20):
+                opened.batch(seq, fixture.numbers(seq, 10))
+                seq += 10
+                time.sleep(0.002)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        try:
+            while True:
+                opened.receive(2)
+        except (SessionEnded, CallError, ConnectionClosed, Silence):
+            pass
+        acknowledged = opened.ack.durable_seq if opened.ack else 0
+        with Connection(other.address) as connection:
+            later = Session(connection)
+            durable = later.open(opened.producer).durable_seq
+            at_least(durable, acknowledged, "durable_seq after the drain")
+            while durable < 400:
+                later.batch(durable + 1, fixture.numbers(durable + 1, 20))
+                durable = later.wait_durable(min(durable + 20, 400)).durable_seq
+        equal(gateway.wait(15), 0, "exit status")
+        wait_until(lambda: int(fixture.stored()[0][0]) >= 400, what="400 values are stored")
+        stored = fixture.stored()[0]
+        equal(stored[0], stored[1], "rows and different times")
+
+
+@test("a gateway that is killed loses nothing that was acknowledged, and nothing is doubled")
+def _():
+    with Gateway() as other:
+        for staged in (False, True):
+            with Gateway() as gateway, Connection(gateway.address) as connection:
+                fixture = Fixture(connection)
+                opened = Session(connection)
+                opened.open(staged=staged)
+                for first in range(1, 1001, 50):
+                    opened.batch(first, fixture.numbers(first, 50))
+                opened.wait(lambda ack: ack.staged_seq >= 300)
+                gateway.kill()
+                try:
+                    while True:
+                        opened.receive(2)
+                except (ConnectionClosed, Silence):
+                    pass
+            with Connection(other.address) as connection:
+                later = Session(connection)
+                answer = later.open(opened.producer, staged=staged)
+                at_least(answer.durable_seq, opened.ack.durable_seq, "durable_seq")
+                if staged:
+                    at_least(answer.staged_seq, opened.ack.staged_seq, "staged_seq")
+                for first in range(answer.durable_seq + 1, 1001, 50):
+                    later.batch(first, fixture.numbers(first, min(50, 1001 - first)))
+                later.wait_durable(1000)
+            fixture.check_stored_once(1000)
+
+
+@test("the gateway under test still runs, and stops as asked")
+def _():
+    import os
+
+    from gateway import Target, connect
+
+    with connect() as connection:
+        connection.check_alive()
+    os.kill(Target.pid, signal.SIGTERM)
+    wait_until(lambda: refuses_connections(Target.address), what="the port is closed")
