@@ -323,6 +323,14 @@ struct ReadsHistoryTests {
     }
   }
 
+  @Test("buckets begin at multiples of their width, also before 1970")
+  func bucketStarts() {
+    let cases: [(Int64, Int64)] = [(0, 0), (6, 0), (7, 7), (-1, -7), (-7, -7), (-8, -14)]
+    for (time, start) in cases {
+      #expect(AggregateStatement.bucketStart(time, width: 7) == start)
+    }
+  }
+
   private func same(_ left: Double, _ right: Double) -> Bool {
     left.isNaN && right.isNaN || abs(left - right) <= 1e-9 * max(1, abs(left), abs(right))
   }

@@ -125,15 +125,9 @@ struct ProjectionRow {
     case .number:
       let isString = bytes.first == UInt8(ascii: "\"")
       let text = ProjectionText.text(isString ? try ProjectionText.string(bytes) : Array(bytes))
-      switch text {
-      case "NaN": return .number(.nan)
-      case "Infinity": return .number(.infinity)
-      case "-Infinity": return .number(-.infinity)
-      case "-0": return .number(-0.0)
-      default:
-        guard let number = Double(text) else { throw .unreadable("a hot number") }
-        return .number(number)
-      }
+      // Reads "NaN", "Infinity", "-Infinity" and "-0", too.
+      guard let number = Double(text) else { throw .unreadable("a hot number") }
+      return .number(number)
     case .integer:
       guard let integer = Int64(ProjectionText.text(bytes)) else {
         throw .unreadable("a hot integer")
