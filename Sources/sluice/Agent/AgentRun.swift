@@ -167,13 +167,12 @@ final class AgentRun {
 
   private func show(_ ledger: AckLedger) async {
     guard StandardStream.error.isTerminal else { return }
-    let progress = await ledger.progress()
-    let waiting =
-      progress.position.produced - min(progress.position.durable, progress.position.produced)
+    let position = await ledger.position()
+    let waiting = position.produced - min(position.durable, position.produced)
     var parts = [entity, "\(Quantity.grouped(report.sentCount)) values"]
     parts.append(waiting == 0 ? "all durable" : "\(Quantity.grouped(waiting)) not yet durable")
-    if progress.latencies.count > 0 {
-      parts.append("ack \(Quantity.seconds(progress.latencies.median / 1_000))")
+    if let latency = await ledger.newestLatency {
+      parts.append("ack \(Quantity.seconds(latency / 1_000))")
     }
     let figures = [
       ("cpu", "cpu.idle_percent"), ("memory", "memory.used_percent"), ("load", "load.1m"),

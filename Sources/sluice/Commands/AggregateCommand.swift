@@ -128,7 +128,7 @@ private struct BucketPrinter {
       alignments: titles.map { Self.figures.contains($0) ? .right : .left }
     )
     for index in indices {
-      let figures = values(index).map { ValueText.cell(rounded($0)) }
+      let figures = values(index).map(Self.cell)
       table.append(
         [time(index)] + (hasNames ? [name(index)] : []) + ["\(response.counts[index])"] + figures
       )
@@ -137,9 +137,11 @@ private struct BucketPrinter {
       + "\n\(Quantity.grouped(indices.count)) buckets; \(FreshnessText.line(response.freshness))\n"
   }
 
-  /// To the three digits after the point that a table has room for.
-  private func rounded(_ number: Double) -> Double {
-    abs(number) < 1e12 && abs(number) >= 1 ? (number * 1_000).rounded() / 1_000 : number
+  /// With the three digits after the point that a table has room for, where they say enough.
+  private static func cell(_ number: Double) -> String {
+    let isPlain = number == 0 || (abs(number) >= 0.1 && abs(number) < 1e12)
+    return isPlain
+      ? Quantity.decimal(number, digits: 3, keepsZeros: true) : ValueText.cell(number)
   }
 
   private func json() -> String {

@@ -15,7 +15,7 @@ actor AckLedger {
   private nonisolated let producer: Producer
   private let isStaged: Bool
   private var batches: [Batch] = []
-  private var latencies: [Float] = []
+  private var latencies = LatencyLog()
   private var unplaced: [Reject] = []
   private var rejects = RejectedValues()
 
@@ -55,7 +55,7 @@ actor AckLedger {
   func confirm(_ sent: Sent) async throws(ClientError) {
     if isStaged { try await producer.waitUntilStaged(sent.last) }
     if !isStaged { try await producer.waitUntilDurable(sent.last) }
-    latencies.append(Float((MonotonicTime.now() - sent.at) / .milliseconds(1)))
+    latencies.append((MonotonicTime.now() - sent.at) / .milliseconds(1))
     if isStaged { try await producer.waitUntilDurable(sent.last) }
     await settle()
   }
@@ -69,12 +69,15 @@ actor AckLedger {
       reopenings: await producer.reopenings,
       token: await producer.token,
       rejects: rejects,
-      latencies: Latencies(latencies.map(Double.init))
+      latencies: latencies.summary
     )
   }
 
-  /// Values that are confirmed, and nothing else: cheap enough for a progress line.
-  func durableSequence() async -> UInt64 { await producer.position.durable }
+  /// Where the producer stands, and nothing else: cheap enough for a progress line.
+  func position() async -> ProducerPosition { await producer.position }
+
+  /// How long the newest acknowledgement took, in milliseconds; nil before the first.
+  var newestLatency: Double? { latencies.newest }
 
   /// Gives rejects their lines, then forgets batches that nothing more can be said about.
   private func settle() async {
@@ -116,27 +119,6 @@ struct LedgerProgress: Sendable {
   let token: [UInt8]
   let rejects: RejectedValues
   let latencies: Latencies
-}
-
-/// How long acknowledgements took, in milliseconds.
-struct Latencies: Sendable {
-  let count: Int
-  let median: Double
-  let percentile95: Double
-  let max: Double
-
-  init(_ milliseconds: [Double]) {
-    let sorted = milliseconds.sorted()
-    count = sorted.count
-    // Nearest rank: a value that was measured.
-    func percentile(_ share: Double) -> Double {
-      sorted.isEmpty
-        ? 0 : sorted[Swift.max(0, Int((share * Double(sorted.count)).rounded(.up)) - 1)]
-    }
-    median = percentile(0.5)
-    percentile95 = percentile(0.95)
-    max = sorted.last ?? 0
-  }
 }
 
 /// Why values are rejected, in words.

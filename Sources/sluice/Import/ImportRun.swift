@@ -63,7 +63,7 @@ final class ImportRun {
     )
     try await producer.waitUntilOpen()
     let ledger = AckLedger(session.client, producer, isStaged: plan.isStaged)
-    progress.firstSequence = await ledger.durableSequence()
+    progress.firstSequence = await ledger.position().durable
     let start = MonotonicTime.now()
     do {
       try await withThrowingDiscardingTaskGroup { group in
@@ -262,7 +262,7 @@ final class ImportRun {
 
   private func showProgress(_ ledger: AckLedger) async {
     guard progress.isDue else { return }
-    progress.draw(durable: await ledger.durableSequence(), report)
+    progress.draw(durable: await ledger.position().durable, report)
   }
 
   /// Keeps the progress moving until everything is durable, or the session has failed.

@@ -1,0 +1,85 @@
+internal import ArgumentParser
+internal import Server
+internal import Testing
+internal import Wire
+
+@testable internal import sluice
+
+// What the arguments mean, and which are refused.
+
+@Suite("Arguments")
+struct ArgumentTests {
+  @Test("every setting of the gateway is an option of serve", arguments: ConfigurationKey.allCases)
+  func settings(key: ConfigurationKey) throws {
+    let flag = "--\(key.rawValue)"
+    let command = try ServeCommand.parse(key == .insecureListen ? [flag] : [flag, "x"])
+    let merged = try command.settings.merged(file: nil)
+    #expect(merged[key] == (key == .insecureListen ? "true" : "x"))
+  }
+
+  @Test(
+    "what cannot be meant is refused",
+    arguments: [
+      ["get", "a", "--strong", "--analytics"], ["get", "a", "--at-least", "xyz"],
+      ["get", "a", "--strong", "--max-staleness", "1s"], ["get", "a", "--json", "--csv"],
+      ["history", "a", "b", "c", "--chart"], ["history", "a", "b", "--chart", "--json"],
+      ["history", "a", "b", "--limit", "0"], ["aggregate", "a", "b", "--every", "1us"],
+      ["aggregate", "a", "b", "--every", "x"], ["import"], ["import", "-", "-"],
+      ["import", "f", "--types", "a"], ["import", "f", "--types", "a=real?"],
+      ["import", "f", "--delimiter", ";;"], ["import", "f", "--precision", "minutes"],
+      ["import", "f", "--entity", "a", "--entity-column", "b"],
+      ["import", "f", "--producer-id", "12"], ["catalog", "set", "a"],
+      ["agent", "--interval", "1ms"], ["nope"], ["serve", "--nope"],
+    ]
+  )
+  func refused(arguments: [String]) {
+    #expect(throws: (any Error).self) { try Sluice.parseAsRoot(arguments) }
+  }
+
+  @Test("read levels become read options")
+  func levels() throws {
+    func options(_ arguments: String...) throws -> ReadOptions {
+      try GetCommand.parse(["a"] + arguments).level.options
+    }
+    #expect(try options() == ReadOptions())
+    #expect(try options("--strong") == ReadOptions(level: .strong))
+    #expect(try options("--at-least", "0aFF") == ReadOptions(level: .atLeast, token: [10, 255]))
+    #expect(
+      try options("--max-staleness", "1m")
+        == ReadOptions(level: .eventual, maxStalenessMilliseconds: 60_000)
+    )
+    #expect(
+      try options("--analytics", "--max-staleness", "1h", "--allow-degraded")
+        == ReadOptions(
+          level: .analytics,
+          maxStalenessMilliseconds: 3_600_000,
+          allowDegraded: true
+        )
+    )
+    #expect(try options("--include-staged") == ReadOptions(includeStaged: true))
+  }
+
+  @Test("relative times are values, not options")
+  func relativeTimes() throws {
+    let command = try HistoryCommand.parse(["a", "b", "--from", "-2h", "--to", "-1h"])
+    let range = try command.time.range()
+    #expect(range.upperBound - range.lowerBound == 3_600_000_000)
+  }
+
+  @Test("gateways are separated by commas")
+  func gateways() throws {
+    let command = try StatusCommand.parse(["--gateway", "a:1,[::1]:2"])
+    #expect(try command.gateway.addresses().map(\.description) == ["a:1", "[::1]:2"])
+    for text in ["a", "a:0", ":1", "a:b", ","] {
+      let command = try StatusCommand.parse(["--gateway", text])
+      #expect(throws: CommandFailure.self) { try command.gateway.addresses() }
+    }
+  }
+
+  @Test("assignments split at the last equals sign")
+  func assignments() throws {
+    let pairs = try Assignments.parse(["a,core=0=b", "c=d"].suffix(1) + ["x=0=y"], "--rename")
+    #expect(pairs.map(\.0) == ["c", "x=0"])
+    #expect(pairs.map(\.1) == ["d", "y"])
+  }
+}

@@ -1,0 +1,102 @@
+internal import Client
+internal import EventLoop
+internal import Formats
+internal import Testing
+internal import Wire
+
+@testable internal import sluice
+
+// The pieces of an import that need no gateway.
+
+@Suite("Import")
+struct ImportTests {
+  @Test(
+    "the format follows from the name, else from the first line",
+    arguments: [
+      ("a.csv", "x y=1", InputFormat.csv), ("a.LP", "a,b", .lineProtocol),
+      ("a", "cpu,host=a idle=1 5\n", .lineProtocol), ("a", "# c\ncpu idle=1", .lineProtocol),
+      ("a", "time,host,value\n", .csv), ("-", "time,\"a=b\"\n", .csv), ("-", "", .csv),
+    ]
+  )
+  func format(name: String, start: String, expected: InputFormat) {
+    #expect(ImportPlan.guess(name, Array(start.utf8)[...]) == expected)
+  }
+
+  @Test("lines are in the order of sequence numbers: type by type")
+  func lines() {
+    var packer = BatchPacker()
+    let values: [PointValue] = [
+      .label("a"), .number(1), .flag(true), .integer(2), .document("{}"), .number(3),
+    ]
+    for (index, value) in values.enumerated() {
+      packer.append(
+        value,
+        entityID: 1,
+        attributeID: 2,
+        time: Timestamp(microseconds: 0),
+        line: SourceLine(file: 0, line: index)
+      )
+    }
+    let (columns, lines) = packer.take()
+    #expect(columns.count == 6)
+    #expect(lines.map(\.line) == [1, 5, 3, 2, 0, 4])
+    #expect(packer.isEmpty)
+  }
+
+  @Test("a batch is closed by count and by size, but takes any first value")
+  func limits() {
+    var packer = BatchPacker()
+    func add(_ value: PointValue) {
+      packer.append(
+        value,
+        entityID: 1,
+        attributeID: 2,
+        time: Timestamp(microseconds: 0),
+        line: SourceLine(file: 0, line: 1)
+      )
+    }
+    #expect(packer.hasRoom(for: .label(String(repeating: "x", count: 1 << 20))))
+    for _ in 0..<BatchPacker.valuesMax {
+      #expect(packer.hasRoom(for: .number(1)))
+      add(.number(1))
+    }
+    #expect(!packer.hasRoom(for: .number(1)))
+    #expect(packer.columns.encodedByteCount <= BatchPacker.bytesMax)
+    _ = packer.take()
+    add(.label(String(repeating: "x", count: 30_000)))
+    #expect(!packer.hasRoom(for: .label(String(repeating: "x", count: 4_000))))
+  }
+
+  @Test("percentiles are measured values")
+  func latencies() {
+    var log = LatencyLog()
+    #expect(log.summary.count == 0 && log.summary.max == 0)
+    for latency in stride(from: 100.0, through: 1, by: -1) { log.append(latency) }
+    #expect(log.summary.median == 50)
+    #expect(log.summary.percentile95 == 95)
+    #expect(log.summary.max == 100)
+    for _ in 0..<100_000 { log.append(2) }
+    #expect(log.summary.max == 100 && log.summary.median == 2)
+    #expect(log.summary.count == 65_536)
+  }
+
+  @Test("hexadecimal text goes both ways")
+  func hexadecimal() {
+    #expect(Hexadecimal.text([0, 10, 255]) == "000aff")
+    #expect(Hexadecimal.bytes("000aFF") == [0, 10, 255])
+    for text in ["", "0", "0g", "é0"] { #expect(Hexadecimal.bytes(text) == nil) }
+  }
+
+  @Test("rows of all types are merged into the order of time")
+  func rows() {
+    var columns = ColumnsBuilder()
+    columns.appendNumber(1.5, entityID: 1, attributeID: 1, observedAtMicroseconds: 30)
+    columns.appendInteger(.min, entityID: 1, attributeID: 2, observedAtMicroseconds: 10)
+    columns.appendFlag(true, entityID: 1, attributeID: 3, observedAtMicroseconds: 20)
+    columns.appendLabel("a", entityID: 1, attributeID: 4, observedAtMicroseconds: 20)
+    let rows = HistoryRow.rows(of: columns, newestFirst: false)
+    #expect(rows.map(\.value) == [.integer(.min), .flag(true), .label("a"), .number(1.5)])
+    let reversed = HistoryRow.rows(of: columns, newestFirst: true)
+    #expect(reversed.map(\.attributeID) == [1, 4, 3, 2])
+  }
+}
