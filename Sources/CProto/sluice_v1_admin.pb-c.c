@@ -142,6 +142,141 @@ void   sluice__v1__figure__free_unpacked
   assert(message->base.descriptor == &sluice__v1__figure__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   sluice__v1__list_producers_request__init
+                     (Sluice__V1__ListProducersRequest         *message)
+{
+  static const Sluice__V1__ListProducersRequest init_value = SLUICE__V1__LIST_PRODUCERS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__list_producers_request__get_packed_size
+                     (const Sluice__V1__ListProducersRequest *message)
+{
+  assert(message->base.descriptor == &sluice__v1__list_producers_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__list_producers_request__pack
+                     (const Sluice__V1__ListProducersRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__list_producers_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__list_producers_request__pack_to_buffer
+                     (const Sluice__V1__ListProducersRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__list_producers_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__ListProducersRequest *
+       sluice__v1__list_producers_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__ListProducersRequest *)
+     protobuf_c_message_unpack (&sluice__v1__list_producers_request__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__list_producers_request__free_unpacked
+                     (Sluice__V1__ListProducersRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__list_producers_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sluice__v1__list_producers_response__init
+                     (Sluice__V1__ListProducersResponse         *message)
+{
+  static const Sluice__V1__ListProducersResponse init_value = SLUICE__V1__LIST_PRODUCERS_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__list_producers_response__get_packed_size
+                     (const Sluice__V1__ListProducersResponse *message)
+{
+  assert(message->base.descriptor == &sluice__v1__list_producers_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__list_producers_response__pack
+                     (const Sluice__V1__ListProducersResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__list_producers_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__list_producers_response__pack_to_buffer
+                     (const Sluice__V1__ListProducersResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__list_producers_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__ListProducersResponse *
+       sluice__v1__list_producers_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__ListProducersResponse *)
+     protobuf_c_message_unpack (&sluice__v1__list_producers_response__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__list_producers_response__free_unpacked
+                     (Sluice__V1__ListProducersResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__list_producers_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sluice__v1__producer__init
+                     (Sluice__V1__Producer         *message)
+{
+  static const Sluice__V1__Producer init_value = SLUICE__V1__PRODUCER__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__producer__get_packed_size
+                     (const Sluice__V1__Producer *message)
+{
+  assert(message->base.descriptor == &sluice__v1__producer__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__producer__pack
+                     (const Sluice__V1__Producer *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__producer__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__producer__pack_to_buffer
+                     (const Sluice__V1__Producer *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__producer__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__Producer *
+       sluice__v1__producer__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__Producer *)
+     protobuf_c_message_unpack (&sluice__v1__producer__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__producer__free_unpacked
+                     (Sluice__V1__Producer *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__producer__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 #define sluice__v1__get_status_request__field_descriptors NULL
 #define sluice__v1__get_status_request__field_indices_by_name NULL
 #define sluice__v1__get_status_request__number_ranges NULL
@@ -314,12 +449,245 @@ const ProtobufCMessageDescriptor sluice__v1__figure__descriptor =
   (ProtobufCMessageInit) sluice__v1__figure__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCMethodDescriptor sluice__v1__admin_service__method_descriptors[1] =
+static const ProtobufCFieldDescriptor sluice__v1__list_producers_request__field_descriptors[2] =
+{
+  {
+    "page_size",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ListProducersRequest, page_size),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "page_token",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ListProducersRequest, page_token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__list_producers_request__field_indices_by_name[] = {
+  0,   /* field[0] = page_size */
+  1,   /* field[1] = page_token */
+};
+static const ProtobufCIntRange sluice__v1__list_producers_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor sluice__v1__list_producers_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.ListProducersRequest",
+  "ListProducersRequest",
+  "Sluice__V1__ListProducersRequest",
+  "sluice.v1",
+  sizeof(Sluice__V1__ListProducersRequest),
+  2,
+  sluice__v1__list_producers_request__field_descriptors,
+  sluice__v1__list_producers_request__field_indices_by_name,
+  1,  sluice__v1__list_producers_request__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__list_producers_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__list_producers_response__field_descriptors[2] =
+{
+  {
+    "producers",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Sluice__V1__ListProducersResponse, n_producers),
+    offsetof(Sluice__V1__ListProducersResponse, producers),
+    &sluice__v1__producer__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "next_page_token",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ListProducersResponse, next_page_token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__list_producers_response__field_indices_by_name[] = {
+  1,   /* field[1] = next_page_token */
+  0,   /* field[0] = producers */
+};
+static const ProtobufCIntRange sluice__v1__list_producers_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor sluice__v1__list_producers_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.ListProducersResponse",
+  "ListProducersResponse",
+  "Sluice__V1__ListProducersResponse",
+  "sluice.v1",
+  sizeof(Sluice__V1__ListProducersResponse),
+  2,
+  sluice__v1__list_producers_response__field_descriptors,
+  sluice__v1__list_producers_response__field_indices_by_name,
+  1,  sluice__v1__list_producers_response__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__list_producers_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__producer__field_descriptors[8] =
+{
+  {
+    "producer_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Producer, producer_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "epoch",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Producer, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "durable_seq",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Producer, durable_seq),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "opened_at_unix_us",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SFIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Producer, opened_at_unix_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "updated_at_unix_us",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SFIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Producer, updated_at_unix_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "staged_values",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Producer, staged_values),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rejected_values",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Producer, rejected_values),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "lost_values",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Producer, lost_values),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__producer__field_indices_by_name[] = {
+  2,   /* field[2] = durable_seq */
+  1,   /* field[1] = epoch */
+  7,   /* field[7] = lost_values */
+  3,   /* field[3] = opened_at_unix_us */
+  0,   /* field[0] = producer_id */
+  6,   /* field[6] = rejected_values */
+  5,   /* field[5] = staged_values */
+  4,   /* field[4] = updated_at_unix_us */
+};
+static const ProtobufCIntRange sluice__v1__producer__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 8 }
+};
+const ProtobufCMessageDescriptor sluice__v1__producer__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.Producer",
+  "Producer",
+  "Sluice__V1__Producer",
+  "sluice.v1",
+  sizeof(Sluice__V1__Producer),
+  8,
+  sluice__v1__producer__field_descriptors,
+  sluice__v1__producer__field_indices_by_name,
+  1,  sluice__v1__producer__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__producer__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCMethodDescriptor sluice__v1__admin_service__method_descriptors[2] =
 {
   { "GetStatus", &sluice__v1__get_status_request__descriptor, &sluice__v1__get_status_response__descriptor },
+  { "ListProducers", &sluice__v1__list_producers_request__descriptor, &sluice__v1__list_producers_response__descriptor },
 };
 const unsigned sluice__v1__admin_service__method_indices_by_name[] = {
-  0         /* GetStatus */
+  0,        /* GetStatus */
+  1         /* ListProducers */
 };
 const ProtobufCServiceDescriptor sluice__v1__admin_service__descriptor =
 {
@@ -328,7 +696,7 @@ const ProtobufCServiceDescriptor sluice__v1__admin_service__descriptor =
   "AdminService",
   "Sluice__V1__AdminService",
   "sluice.v1",
-  1,
+  2,
   sluice__v1__admin_service__method_descriptors,
   sluice__v1__admin_service__method_indices_by_name
 };
@@ -339,6 +707,14 @@ void sluice__v1__admin_service__get_status(ProtobufCService *service,
 {
   assert(service->descriptor == &sluice__v1__admin_service__descriptor);
   service->invoke(service, 0, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void sluice__v1__admin_service__list_producers(ProtobufCService *service,
+                                               const Sluice__V1__ListProducersRequest *input,
+                                               Sluice__V1__ListProducersResponse_Closure closure,
+                                               void *closure_data)
+{
+  assert(service->descriptor == &sluice__v1__admin_service__descriptor);
+  service->invoke(service, 1, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void sluice__v1__admin_service__init (Sluice__V1__AdminService_Service *service,
                                       Sluice__V1__AdminService_ServiceDestroy destroy)

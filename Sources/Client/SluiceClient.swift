@@ -196,6 +196,15 @@ public actor SluiceClient {
     try await call("sluice.v1.AdminService", "GetStatus", GetStatusRequest())
   }
 
+  /// One page of producers, by id.
+  ///
+  /// - Throws: `ClientError`.
+  public func listProducers(
+    _ request: ListProducersRequest
+  ) async throws(ClientError) -> ListProducersResponse {
+    try await call("sluice.v1.AdminService", "ListProducers", request)
+  }
+
   // MARK: Private
 
   /// The connection for reads; callers that come while it is being made wait for the same attempt.

@@ -73,6 +73,8 @@ public final class WorkerStorage {
   public let catalog: Catalog
   /// Chooses the source of each read.
   public let router: ReadRouter
+  /// Producers and what was rejected of theirs.
+  public let producers: ProducerReader
   /// What a value may be at most.
   public let valueLimits: ValueLimits
 
@@ -101,6 +103,7 @@ public final class WorkerStorage {
     pool = PostgresPool(settings.primary, role: .pooled("read"), limits: limits, on: loop)
     catalog = Catalog(pool: pool, loop: loop)
     router = ReadRouter(primary: pool, loop: loop)
+    producers = ProducerReader(pool: pool)
     valueLimits = settings.valueLimits
     durable = (0..<settings.writers).map { index in
       DurableLane(settings.primary, role: "write", loop: loop, log: log)

@@ -33,7 +33,7 @@ struct Sluice: ParsableCommand {
         name: "Read",
         subcommands: [
           GetCommand.self, HistoryCommand.self, AggregateCommand.self, CatalogCommand.self,
-          StatusCommand.self,
+          StatusCommand.self, ProducersCommand.self,
         ]
       ),
     ]

@@ -18,6 +18,9 @@ PROTOBUF_C__BEGIN_DECLS
 typedef struct Sluice__V1__GetStatusRequest Sluice__V1__GetStatusRequest;
 typedef struct Sluice__V1__GetStatusResponse Sluice__V1__GetStatusResponse;
 typedef struct Sluice__V1__Figure Sluice__V1__Figure;
+typedef struct Sluice__V1__ListProducersRequest Sluice__V1__ListProducersRequest;
+typedef struct Sluice__V1__ListProducersResponse Sluice__V1__ListProducersResponse;
+typedef struct Sluice__V1__Producer Sluice__V1__Producer;
 
 
 /* --- enums --- */
@@ -79,6 +82,82 @@ struct  Sluice__V1__Figure
     , (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
+struct  Sluice__V1__ListProducersRequest
+{
+  ProtobufCMessage base;
+  /*
+   * 0 is the default of 1,000; more than 10,000 is 10,000.
+   */
+  int32_t page_size;
+  /*
+   * From the last answer, empty at first.
+   */
+  ProtobufCBinaryData page_token;
+};
+#define SLUICE__V1__LIST_PRODUCERS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__list_producers_request__descriptor) \
+    , 0, {0,NULL} }
+
+
+struct  Sluice__V1__ListProducersResponse
+{
+  ProtobufCMessage base;
+  size_t n_producers;
+  Sluice__V1__Producer **producers;
+  /*
+   * Empty at the end.
+   */
+  ProtobufCBinaryData next_page_token;
+};
+#define SLUICE__V1__LIST_PRODUCERS_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__list_producers_response__descriptor) \
+    , 0,NULL, {0,NULL} }
+
+
+/*
+ * What the database knows of one producer.
+ */
+struct  Sluice__V1__Producer
+{
+  ProtobufCMessage base;
+  /*
+   * 16 bytes.
+   */
+  ProtobufCBinaryData producer_id;
+  /*
+   * Rises with every new session; older ones are fenced.
+   */
+  uint64_t epoch;
+  /*
+   * Every value up to here is durable.
+   */
+  uint64_t durable_seq;
+  /*
+   * When its newest session was opened.
+   */
+  int64_t opened_at_unix_us;
+  /*
+   * When it last wrote, or opened.
+   */
+  int64_t updated_at_unix_us;
+  /*
+   * Values staged and not durable yet.
+   */
+  uint64_t staged_values;
+  /*
+   * Rejected values kept for its repeats.
+   */
+  uint64_t rejected_values;
+  /*
+   * Acknowledged values that a failover lost and that were skipped (DURABLE_LOST).
+   */
+  uint64_t lost_values;
+};
+#define SLUICE__V1__PRODUCER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__producer__descriptor) \
+    , {0,NULL}, 0, 0, 0, 0, 0, 0, 0 }
+
+
 /* Sluice__V1__GetStatusRequest methods */
 void   sluice__v1__get_status_request__init
                      (Sluice__V1__GetStatusRequest         *message);
@@ -136,6 +215,63 @@ Sluice__V1__Figure *
 void   sluice__v1__figure__free_unpacked
                      (Sluice__V1__Figure *message,
                       ProtobufCAllocator *allocator);
+/* Sluice__V1__ListProducersRequest methods */
+void   sluice__v1__list_producers_request__init
+                     (Sluice__V1__ListProducersRequest         *message);
+size_t sluice__v1__list_producers_request__get_packed_size
+                     (const Sluice__V1__ListProducersRequest   *message);
+size_t sluice__v1__list_producers_request__pack
+                     (const Sluice__V1__ListProducersRequest   *message,
+                      uint8_t             *out);
+size_t sluice__v1__list_producers_request__pack_to_buffer
+                     (const Sluice__V1__ListProducersRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__ListProducersRequest *
+       sluice__v1__list_producers_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__list_producers_request__free_unpacked
+                     (Sluice__V1__ListProducersRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__ListProducersResponse methods */
+void   sluice__v1__list_producers_response__init
+                     (Sluice__V1__ListProducersResponse         *message);
+size_t sluice__v1__list_producers_response__get_packed_size
+                     (const Sluice__V1__ListProducersResponse   *message);
+size_t sluice__v1__list_producers_response__pack
+                     (const Sluice__V1__ListProducersResponse   *message,
+                      uint8_t             *out);
+size_t sluice__v1__list_producers_response__pack_to_buffer
+                     (const Sluice__V1__ListProducersResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__ListProducersResponse *
+       sluice__v1__list_producers_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__list_producers_response__free_unpacked
+                     (Sluice__V1__ListProducersResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__Producer methods */
+void   sluice__v1__producer__init
+                     (Sluice__V1__Producer         *message);
+size_t sluice__v1__producer__get_packed_size
+                     (const Sluice__V1__Producer   *message);
+size_t sluice__v1__producer__pack
+                     (const Sluice__V1__Producer   *message,
+                      uint8_t             *out);
+size_t sluice__v1__producer__pack_to_buffer
+                     (const Sluice__V1__Producer   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__Producer *
+       sluice__v1__producer__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__producer__free_unpacked
+                     (Sluice__V1__Producer *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Sluice__V1__GetStatusRequest_Closure)
@@ -146,6 +282,15 @@ typedef void (*Sluice__V1__GetStatusResponse_Closure)
                   void *closure_data);
 typedef void (*Sluice__V1__Figure_Closure)
                  (const Sluice__V1__Figure *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__ListProducersRequest_Closure)
+                 (const Sluice__V1__ListProducersRequest *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__ListProducersResponse_Closure)
+                 (const Sluice__V1__ListProducersResponse *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__Producer_Closure)
+                 (const Sluice__V1__Producer *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -158,6 +303,10 @@ struct Sluice__V1__AdminService_Service
                      const Sluice__V1__GetStatusRequest *input,
                      Sluice__V1__GetStatusResponse_Closure closure,
                      void *closure_data);
+  void (*list_producers)(Sluice__V1__AdminService_Service *service,
+                         const Sluice__V1__ListProducersRequest *input,
+                         Sluice__V1__ListProducersResponse_Closure closure,
+                         void *closure_data);
 };
 typedef void (*Sluice__V1__AdminService_ServiceDestroy)(Sluice__V1__AdminService_Service *);
 void sluice__v1__admin_service__init (Sluice__V1__AdminService_Service *service,
@@ -166,17 +315,25 @@ void sluice__v1__admin_service__init (Sluice__V1__AdminService_Service *service,
     { &sluice__v1__admin_service__descriptor, protobuf_c_service_invoke_internal, NULL }
 #define SLUICE__V1__ADMIN_SERVICE__INIT(function_prefix__) \
     { SLUICE__V1__ADMIN_SERVICE__BASE_INIT,\
-      function_prefix__ ## get_status  }
+      function_prefix__ ## get_status,\
+      function_prefix__ ## list_producers  }
 void sluice__v1__admin_service__get_status(ProtobufCService *service,
                                            const Sluice__V1__GetStatusRequest *input,
                                            Sluice__V1__GetStatusResponse_Closure closure,
                                            void *closure_data);
+void sluice__v1__admin_service__list_producers(ProtobufCService *service,
+                                               const Sluice__V1__ListProducersRequest *input,
+                                               Sluice__V1__ListProducersResponse_Closure closure,
+                                               void *closure_data);
 
 /* --- descriptors --- */
 
 extern const ProtobufCMessageDescriptor sluice__v1__get_status_request__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__get_status_response__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__figure__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__list_producers_request__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__list_producers_response__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__producer__descriptor;
 extern const ProtobufCServiceDescriptor sluice__v1__admin_service__descriptor;
 
 PROTOBUF_C__END_DECLS

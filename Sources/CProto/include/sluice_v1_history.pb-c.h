@@ -108,7 +108,7 @@ struct  Sluice__V1__AggregateHistoryRequest
   int64_t start_unix_us;
   int64_t end_unix_us;
   /*
-   * At least 1 ms; at most 100,000 buckets in the whole answer.
+   * At least 1 ms; at most 50,000 buckets in the whole answer (OUT_OF_RANGE, TOO_MANY_BUCKETS).
    */
   int64_t bucket_width_us;
   Sluice__V1__ReadOptions *read;

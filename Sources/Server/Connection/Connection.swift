@@ -189,7 +189,7 @@ final class Connection: ReadinessHandler, FlushHandler {
     context.figures[.unaryCalls] += 1
     let timeout = envelope.timeoutNanoseconds
     guard timeout >= 0 else { return respond(token, .deadlineExceeded) }
-    if context.isDraining, method != .healthCheck { return respond(token, .draining) }
+    if context.isDraining, !method.worksWhileDraining { return respond(token, .draining) }
     var deadline = context.loop.now + ServerLimits.unaryTimeMax
     if timeout > 0 {
       // Rule 9: relative, from receipt, on the monotonic clock.

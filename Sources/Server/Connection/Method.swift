@@ -9,7 +9,7 @@ enum Method: Sendable, Equatable {
   case resolveEntities, resolveAttributes, listAttributes, updateAttribute
   case getEntity, listEntities
   case queryHistory, aggregateHistory
-  case getStatus
+  case getStatus, listProducers
   case healthCheck, healthList, healthWatch
 
   /// Names as the protocol files have them.
@@ -25,11 +25,20 @@ enum Method: Sendable, Equatable {
     table.add("sluice.v1.HistoryService", "QueryHistory", .unary, .queryHistory)
     table.add("sluice.v1.HistoryService", "AggregateHistory", .unary, .aggregateHistory)
     table.add("sluice.v1.AdminService", "GetStatus", .unary, .getStatus)
+    table.add("sluice.v1.AdminService", "ListProducers", .unary, .listProducers)
     table.add("grpc.health.v1.Health", "Check", .unary, .healthCheck)
     table.add("grpc.health.v1.Health", "List", .unary, .healthList)
     table.add("grpc.health.v1.Health", "Watch", .serverStreaming, .healthWatch)
     return table
   }()
+
+  /// Whether it is answered although the gateway is about to stop.
+  var worksWhileDraining: Bool {
+    switch self {
+    case .healthCheck, .healthList, .healthWatch, .getStatus: true
+    default: false
+    }
+  }
 
   /// Services whose health can be asked for; the empty name is the whole gateway.
   static let serviceNames = [

@@ -43,6 +43,8 @@ final class ProducerSession {
   var counts = Counts()
   var deferred = Deque<DeferredBatch>()
   var unknown: (entities: [Int64], attributes: [UInt32]) = ([], [])
+  /// Batches that came again and whose rejects are being looked up.
+  var repeats = Deque<ClosedRange<UInt64>>()
   var batchesInFlight = 0
   /// Bytes on the wire of the batches in flight.
   var bytesInFlight = 0
@@ -69,7 +71,7 @@ final class ProducerSession {
   }
 
   /// Whether every batch has its ending.
-  var isSettled: Bool { batchesInFlight == 0 && deferred.isEmpty }
+  var isSettled: Bool { batchesInFlight == 0 && deferred.isEmpty && repeats.isEmpty }
 
   /// Sequence numbers may run so far ahead of what is durable.
   var grantedSequence: UInt64 { head.durable + ServerLimits.valuesAheadMax }
@@ -125,6 +127,22 @@ final class ProducerSession {
     counts.rejected += UInt64(rejected.count)
     counts.written += handled - UInt64(rejected.count)
     self.token = token.bytes
+  }
+
+  /// Counts a batch that was written before, and names its rejects once more.
+  func repeated(
+    _ range: ClosedRange<UInt64>,
+    _ found: [(sequence: UInt64, reason: Storage.RejectReason)]
+  ) {
+    counts.duplicate += UInt64(range.count)
+    for (sequence, reason) in found {
+      rejects.append(
+        Reject(
+          seq: sequence,
+          reason: Wire.RejectReason(rawValue: Int32(reason.rawValue)) ?? .unspecified
+        )
+      )
+    }
   }
 
   /// The next Ack; `isAckPending` stays set when there are more rejects than one Ack names.

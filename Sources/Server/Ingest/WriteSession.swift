@@ -14,6 +14,7 @@ struct SessionID: Hashable, Sendable {
 enum SessionStep: Sendable {
   case open(Open, tenantID: Int32)
   case learn
+  case recall
 }
 
 /// The server side of `IngestService.Write`; confined to the worker's loop.
@@ -122,6 +123,7 @@ final class WriteSession: StreamHandler {
     switch step {
     case .open(let open, let tenantID): await self.open(open, tenantID)
     case .learn: await learn()
+    case .recall: await recall()
     }
   }
 
@@ -172,10 +174,11 @@ final class WriteSession: StreamHandler {
     case .accept(let skipping):
       encode(batch, skipping: skipping, session, mayLearn: true)
     case .duplicate:
-      session.counts.duplicate += UInt64(batch.count)
       context.figures[.valuesDuplicate] += Int64(batch.count)
       release(batch.columns.byteCount, session)
-      acknowledgeSoon()
+      let isFirst = session.repeats.isEmpty
+      session.repeats.append(batch.firstSeq...batch.firstSeq + UInt64(batch.count) - 1)
+      if isFirst { context.worker.run(.recall, of: id) }
     case .gap(let expected): fail(.gap(expected: expected))
     case .conflict: fail(.sequenceConflict)
     case .malformed: fail(.badBatch("first_seq and count are not a range of sequence numbers"))
@@ -274,6 +277,26 @@ final class WriteSession: StreamHandler {
     }
   }
 
+  /// Looks up what was rejected of batches that came again: their Ack repeats it.
+  private func recall() async {
+    while case .open(let session) = state, let range = session.repeats.first {
+      do throws(StorageError) {
+        let rejects = try await context.storage.producers.rejects(
+          tenant: session.key.tenant,
+          producer: session.key.producer,
+          in: range,
+          deadline: context.loop.now + ServerLimits.learnTimeMax
+        )
+        session.repeated(range, rejects)
+      } catch {
+        return fail(.databaseUnavailable("\(error)"))
+      }
+      session.repeats.removeFirst()
+      acknowledgeSoon()
+      endIfDone()
+    }
+  }
+
   // MARK: Grants and acks
 
   private func release(_ bytes: Int, _ session: ProducerSession) {
@@ -345,7 +368,8 @@ final class WriteSession: StreamHandler {
       // What was received and is in no lane (deferred, or what the session failed on) goes back now.
       session.window.releaseAfterEnd(
         session.window.receivedBytes - session.window.releasedBytes - session.bytesInFlight,
-        &context.budget)
+        &context.budget
+      )
       ended = session
     }
     state = .ended

@@ -23,6 +23,7 @@ struct Dispatch {
     case .queryHistory: try await HistoryService.queryHistory(call.message(), call)
     case .aggregateHistory: try await HistoryService.aggregateHistory(call.message(), call)
     case .getStatus: try await AdminService.getStatus(call.message(), call)
+    case .listProducers: try await AdminService.listProducers(call.message(), call)
     case .healthCheck: try HealthService.check(call.message(), call)
     case .healthList: try HealthService.list(call.message(), call)
     case .write, .healthWatch:

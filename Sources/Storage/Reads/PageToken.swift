@@ -36,6 +36,25 @@ public enum PageToken {
     seal(Array(text.utf8), fingerprint(kind, tenant, prefix))
   }
 
+  /// A token that names the last producer of a page.
+  public static func seal(producer: ProducerID, tenant: Int32) -> [UInt8] {
+    seal(producer.bytes, fingerprint("producers", tenant, ""))
+  }
+
+  /// The producer in such a token; nil for no token.
+  ///
+  /// - Throws: `.badPageToken`.
+  public static func producer(
+    _ token: [UInt8],
+    tenant: Int32
+  ) throws(StorageError) -> ProducerID? {
+    guard !token.isEmpty else { return nil }
+    var reader = try open(token, fingerprint("producers", tenant, ""))
+    let position = Array(reader.rest())
+    guard let id = ProducerID(position.span) else { throw .badPageToken }
+    return id
+  }
+
   /// The text in a token made by the other function; nil for no token.
   ///
   /// - Throws: `.badPageToken`.

@@ -179,4 +179,9 @@ struct GatewaySession: Sendable {
       within: timeout
     )
   }
+
+  /// One page of producers.
+  func listProducers(_ request: ListProducersRequest) async throws -> ListProducersResponse {
+    try await client.call("sluice.v1.AdminService", "ListProducers", request, within: timeout)
+  }
 }
