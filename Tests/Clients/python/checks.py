@@ -1,9 +1,6 @@
 """The registry of tests and the assertions they share."""
 
-import contextlib
-import io
 import signal
-import sys
 import time
 import traceback
 
@@ -13,12 +10,15 @@ TESTS = []
 TEST_SECONDS_MAX = 90
 
 
-def test(claim, needs_gateway_of_its_own=False):
-    """Registers a function as the test of a claim."""
+def test(claim, prepares=False):
+    """Registers a function as the test of a claim.
+
+    `prepares`: it only begins what another test looks at, and claims little by itself.
+    """
 
     def register(function):
         assert all(claim != other for other, _, _ in TESTS), f"two tests claim: {claim}"
-        TESTS.append((claim, function, needs_gateway_of_its_own))
+        TESTS.append((claim, function, prepares))
         return function
 
     return register
@@ -74,14 +74,3 @@ def at_least(found, least, what=""):
 
 def at_most(found, most, what=""):
     assert found <= most, f"{what or 'found'}: {found!r}, expected at most {most!r}"
-
-
-@contextlib.contextmanager
-def silence():
-    """Swallows what is printed inside."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
-
-
-def note(text):
-    print(text, file=sys.stderr)

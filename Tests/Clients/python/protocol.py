@@ -327,6 +327,7 @@ class Session:
             "sluice.v1.IngestService", "Write", stream=stream, flags=flags
         )
         self.rejects = {}
+        self.sent_bytes = 0  # of columns
         self.ack = None
         self.opened = None
         self.acks = []
@@ -392,7 +393,9 @@ class Session:
         return self.opened
 
     def batch(self, first, values=None, flags=REMOTE_OPEN, **options):
-        self.send(ingest_pb2.WriteRequest(batch=batch_of(first, values, **options)), flags)
+        batch = batch_of(first, values, **options)
+        self.sent_bytes += len(batch.columns)
+        self.send(ingest_pb2.WriteRequest(batch=batch), flags)
 
     def ping(self, nonce, wanted_bytes=0):
         self.send(
@@ -412,13 +415,15 @@ class Session:
         return self.wait(lambda ack: ack.durable_seq >= seq, seconds)
 
     def want(self, wanted_bytes):
-        """Asks for room and waits until it is granted."""
+        """Asks for room for a batch of so many bytes and waits until it is granted."""
         self.ping(7, wanted_bytes)
-        granted = self.opened.granted_bytes if self.ack is None else self.ack.granted_bytes
-        while granted < wanted_bytes:
-            message = self.receive()
-            if message.WhichOneof("message") == "ack":
-                granted = message.ack.granted_bytes
+        is_answered = False
+        while not is_answered or self.granted_bytes < self.sent_bytes + wanted_bytes:
+            is_answered = self.receive().WhichOneof("message") == "pong" or is_answered
+
+    @property
+    def granted_bytes(self):
+        return (self.ack or self.opened).granted_bytes
 
     def expect_error(self, code, reason=None, field=None):
         """Receives until the stream ends with this error; Acks before it are kept."""

@@ -26,9 +26,3 @@ start_stack
 start_gateway
 export SLUICE_TEST_ADDRESS=$gateway_address SLUICE_TEST_GATEWAY_PID=$gateway_pid
 "$python" "$here/main.py" "$@"
-status=$?
-if ((status)); then
-  printf -- '---- end of the gateway'\''s log\n' >&2
-  tail -n 30 "$folder/gateway.log" >&2
-fi
-exit "$status"

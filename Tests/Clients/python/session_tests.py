@@ -448,7 +448,7 @@ def expect_reject(values_for, *reasons):
         values = sorted([good, bad, good[:3] + (20, 2.0)], key=lambda value: value[0])
         index = next(i for i, value in enumerate(values) if value is bad)
         columns = columns_of(values)
-        if columns.ByteSize() > opened.opened.granted_bytes:
+        if columns.ByteSize() > opened.granted_bytes:
             opened.want(columns.ByteSize())
         opened.batch(1, values)
         opened.wait_durable(3)

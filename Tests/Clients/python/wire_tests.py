@@ -19,6 +19,7 @@ from protocol import (
     Session,
     SessionEnded,
     catalog_pb2,
+    columns_of,
     error_of,
     health_pb2,
     ingest_pb2,
@@ -724,16 +725,19 @@ def _():
 
 @test("rule 12: frames are understood at every split in two")
 def _():
-    data = CHECK + frame(3, DATA, b"abc") + frame(5, 9, b"xyz") + frame(7, REQUEST, CHECK_BODY)
+    data = CHECK + frame(3, DATA, b"abc") + frame(7, REQUEST, CHECK_BODY)
     with connect() as wire:
         for split in range(1, len(data)):
             wire.send(data[:split])
             time.sleep(0.002)
             wire.send(data[split:])
-            equal(wire.receive().body, SERVING, f"split at {split}")
+            # Answers may come in any order; Data on stream 3 is answered once.
+            frames = [wire.receive() for _ in range(3 if split == 1 else 2)]
+            frames.sort(key=lambda received: received.stream)
+            equal(frames[0], Frame(1, RESPONSE, 0, SERVING), f"split at {split}")
+            equal(frames[-1], Frame(7, RESPONSE, 0, SERVING), f"split at {split}")
             if split == 1:
-                error_of(wire.receive(), INVALID_ARGUMENT, stream=3)
-            equal(wire.receive(), Frame(7, RESPONSE, 0, SERVING), f"split at {split}")
+                error_of(frames[1], INVALID_ARGUMENT, stream=3)
 
 
 @test("rule 12: memory grows with the bytes received, not with the length announced")
@@ -776,7 +780,7 @@ class SlowFrame:
     begun = 0.0
 
 
-@test("rule 12: a frame that has begun (looked at later)")
+@test("rule 12: a frame that has begun leaves its connection open", prepares=True)
 def _():
     SlowFrame.wire = connect()
     SlowFrame.wire.check_alive()
@@ -797,7 +801,7 @@ def _():
                 fixture.value(4, 1_000_000 + start + index, label)
                 for index, label in enumerate(labels[start : start + 10])
             ]
-            opened.want(sum(len(label) for label in labels[: start + 10]) + 10_000 + 400 * first)
+            opened.want(columns_of(values).ByteSize())
             opened.batch(first, values)
             first += len(values)
             opened.wait_durable(first - 1)
