@@ -63,6 +63,7 @@ start_stack() {
 
 # Starts the gateway that the tests share; two loops, whatever the machine has.
 start_gateway() {
+  : >"$folder/gateway.out"
   "$SLUICE_TEST_BINARY" serve --listen 127.0.0.1:0 --primary-dsn "$SLUICE_PRIMARY_DSN" \
     --workers 2 >"$folder/gateway.out" 2>"$folder/gateway.log" &
   gateway_pid=$!
