@@ -89,7 +89,8 @@ public struct Socket: ~Copyable {
     }
   }
 
-  /// Makes sure that nobody else listens on an address: sharing a port hides a second program otherwise.
+  /// Makes sure that nobody else listens on an address: sharing a port hides a second program
+  /// otherwise.
   ///
   /// - Throws: `SystemError`, `isAddressInUse` when somebody does.
   public static func checkFree(_ address: SocketAddress) throws(SystemError) {

@@ -11,7 +11,8 @@ public enum TimeUnit: String, CaseIterable, Sendable {
   /// Nanoseconds, written `ns`; what is below a microsecond is cut off.
   case nanoseconds = "ns"
 
-  /// Reads `s`, `ms`, `us` (also `u` and `µs`) or `ns` (also `n`), as line protocol clients write them.
+  /// Reads `s`, `ms`, `us` (also `u` and `µs`) or `ns` (also `n`), as line protocol clients write
+  /// them.
   public init?(name: String) {
     switch name {
     case "s": self = .seconds

@@ -1,4 +1,5 @@
-// The one representation of a time in this module: microseconds since 1970, as PostgreSQL can store.
+// The one representation of a time in this module: microseconds since 1970, as PostgreSQL can
+// store.
 
 /// A point in time with a resolution of one microsecond, in UTC.
 public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible {
@@ -105,7 +106,8 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
 
   /// The time as RFC 3339 in UTC, with as many digits of the second as it needs.
   ///
-  /// Years outside 0001 to 9999 are printed with a sign and at least four digits, year 0 being 1 BC.
+  /// Years outside 0001 to 9999 are printed with a sign and at least four digits, year 0 being 1
+  /// BC.
   public var description: String {
     let days = floorDivide(microseconds, by: Self.dayMicroseconds)
     let date = CivilDate(daysSinceEpoch: Int(days))

@@ -1,4 +1,5 @@
-/// How a call ended, as google.rpc.Status says it: a code, a text for people, a reason for programs.
+/// How a call ended, as google.rpc.Status says it: a code, a text for people, a reason for
+/// programs.
 public struct Status: Error, Equatable, Sendable {
   /// The domain of every reason.
   public static let domain = "sluice"

@@ -28,7 +28,8 @@ public enum WireLimits {
   /// to 150 KB.
   public static let misplacedFramesMax = 1_000
 
-  /// Streams (not unary calls) open at once on one connection: a write session each, and one is normal.
+  /// Streams (not unary calls) open at once on one connection: a write session each, and one is
+  /// normal.
   public static let openStreamsMax = 256
 
   /// Unary calls in flight on one connection: 16 times what saturates a core in the benchmark (64).
@@ -43,8 +44,8 @@ public enum WireLimits {
   /// Service and method name together: ours stay under 48 bytes.
   public static let methodBytesMax = 256
 
-  /// Ended or refused streams remembered per connection, so that their late Data is dropped silently: as many as
-  /// can be open at once, 1 KiB, allocated with the first one.
+  /// Ended or refused streams remembered per connection, so that their late Data is dropped
+  /// silently: as many as can be open at once, 1 KiB, allocated with the first one.
   public static let recentStreamsMax = 256
 
   /// Memory for one unpacked message.
@@ -62,7 +63,7 @@ public enum WireLimits {
   /// Capacity a `ByteQueue` keeps when it becomes empty; a larger block goes back to the system.
   public static let queueKeptBytesMax = 16_384
 
-  /// Room in a 4 MiB frame for the envelope around the payload of a Response: tag and length of an empty status
-  /// and of the payload are 8 bytes; the rest is reserve.
+  /// Room in a 4 MiB frame for the envelope around the payload of a Response: tag and length of an
+  /// empty status and of the payload are 8 bytes; the rest is reserve.
   public static let envelopeBytesMax = 64
 }

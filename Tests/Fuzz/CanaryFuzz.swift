@@ -2,9 +2,10 @@
 // fuzz-corpus: canary
 // fuzz-must-crash
 
-// Proof that this set-up detects: a planted bug that reads one byte behind the body of a frame. If this harness does
-// not crash, the others prove nothing.
+// Proof that this set-up detects: a planted bug that reads one byte behind the body of a frame. If
+// this harness does not crash, the others prove nothing.
 
+/// libFuzzer calls it with every input.
 @c(LLVMFuzzerTestOneInput)
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
   let input = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: data, count: size))

@@ -1,10 +1,12 @@
 // fuzz-sources: Sources/Wire
 // fuzz-corpus: envelope
 
-// The envelopes: every range lies inside the body, every limit holds, and a status survives being written again.
+// The envelopes: every range lies inside the body, every limit holds, and a status survives being
+// written again.
 
 nonisolated(unsafe) private let arena = MessageArena()
 
+/// libFuzzer calls it with every input.
 @c(LLVMFuzzerTestOneInput)
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
   let body = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: data, count: size))
@@ -31,7 +33,9 @@ private func readResponse(_ body: RawSpan) {
   var queue = ByteQueue()
   unsafe queue.appendResponse(streamID: 1, status: response.status, arena: arena)
   let again = try? ResponseEnvelope(
-    decoding: queue.pending.extracting(droppingFirst: FrameHeader.byteCount), arena: unsafe arena)
+    decoding: queue.pending.extracting(droppingFirst: FrameHeader.byteCount),
+    arena: unsafe arena
+  )
   guard let again else { preconditionFailure("a written status cannot be read") }
   // Metadata travels only with a reason.
   var expected = response.status

@@ -1,8 +1,9 @@
 // fuzz-sources: Sources/Wire
 // fuzz-corpus: frame
 
-// The frame decoder: any way of cutting the input into pieces yields the same frames and the same error, memory stays
-// within twice the bytes received, and the stream states take every frame without breaking an invariant.
+// The frame decoder: any way of cutting the input into pieces yields the same frames and the same
+// error, memory stays within twice the bytes received, and the stream states take every frame
+// without breaking an invariant.
 
 /// What one frame looked like, without keeping its body.
 private struct Seen: Equatable {
@@ -78,6 +79,7 @@ private func runStreams(_ input: RawSpan) {
   precondition(server.openStreams == 0 && server.unaryCallsInFlight == 0, "a stream was lost")
 }
 
+/// libFuzzer calls it with every input.
 @c(LLVMFuzzerTestOneInput)
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
   let input = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: data, count: size))

@@ -1,11 +1,12 @@
 // fuzz-sources: Sources/Wire
 // fuzz-corpus: messages
 
-// Every message: the first byte says which, the rest is the message. What can be read can be written, and reads as the
-// same again; columns are walked to their last byte.
+// Every message: the first byte says which, the rest is the message. What can be read can be
+// written, and reads as the same again; columns are walked to their last byte.
 
 nonisolated(unsafe) private let arena = MessageArena()
 
+/// libFuzzer calls it with every input.
 @c(LLVMFuzzerTestOneInput)
 public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
   let input = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: data, count: size))
@@ -64,7 +65,9 @@ private func roundTrip<Message: WireMessage>(_ type: Message.Type, _ bytes: RawS
     preconditionFailure("a \(type) that was written cannot be read")
   }
   precondition(
-    (try? again.encoded(arena: unsafe arena)) == once, "a \(type) changed on the way")
+    (try? again.encoded(arena: unsafe arena)) == once,
+    "a \(type) changed on the way"
+  )
 }
 
 private func readColumns(_ bytes: RawSpan) {

@@ -160,7 +160,8 @@ struct MessageTests {
         }
       }
     }
-    // WriteRequest{batch{columns of 2 bytes, 1 there}, ping}: the next byte belongs to the outer message.
+    // WriteRequest{batch{columns of 2 bytes, 1 there}, ping}: the next byte belongs to the outer
+    // message.
     withSpan(hex("12 03 22 02 61  f8 07 01")) { span in
       #expect(throws: MessageError.malformed) {
         _ = try WriteRequestView(decoding: span, arena: MessageArena()).isBatch
@@ -170,7 +171,8 @@ struct MessageTests {
 
   @Test("30 KB of nesting overflows no stack")
   func nesting() {
-    // Field 1, length-delimited, 10,000 levels deep: where a type is recursive this kills a process.
+    // Field 1, length-delimited, 10,000 levels deep: where a type is recursive this kills a
+    // process.
     var headers: [[UInt8]] = []
     var size = 0
     while size < 30_000 {

@@ -322,7 +322,8 @@ enum RandomMessages {
         state: text(&random),
         uptimeMilliseconds: number(&random),
         figures: list(&random) {
-          // protobuf-c leaves -0.0 out of a singular field as if it were 0; it keeps it in a oneof and in columns.
+          // protobuf-c leaves -0.0 out of a singular field as if it were 0; it keeps it in a oneof
+          // and in columns.
           Figure(
             name: text(&$0),
             value: double(&$0) + 0.0,

@@ -365,7 +365,8 @@ final class WriteSession: StreamHandler {
       context.figures[.sessionsOpen] -= 1
       session.window.end(&context.budget)
       session.deferred.removeAll()
-      // What was received and is in no lane (deferred, or what the session failed on) goes back now.
+      // What was received and is in no lane (deferred, or what the session failed on) goes back
+      // now.
       session.window.releaseAfterEnd(
         session.window.receivedBytes - session.window.releasedBytes - session.bytesInFlight,
         &context.budget

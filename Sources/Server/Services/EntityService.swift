@@ -94,7 +94,8 @@ enum EntityService {
 }
 
 extension HotEntity {
-  /// What it needs in an answer, rounded up: tags, lengths and numbers of a value are under 40 bytes.
+  /// What it needs in an answer, rounded up: tags, lengths and numbers of a value are under 40
+  /// bytes.
   fileprivate var answerBytes: Int {
     values.reduce(32 + externalKey.utf8.count) { sum, value in
       sum + 40 + value.name.utf8.count + value.value.textBytes

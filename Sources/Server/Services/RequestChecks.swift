@@ -12,14 +12,16 @@ enum RequestLimits {
   static let namesMax = 1_000
   /// Entities or attributes in one history call.
   static let historyIDsMax = 1_000
-  /// Room for text and columns in an answer: a frame without 8 KiB for envelope, tokens and freshness.
+  /// Room for text and columns in an answer: a frame without 8 KiB for envelope, tokens and
+  /// freshness.
   static let answerBytesMax = WireLimits.frameBodyBytesMax - 8_192
   /// Buckets of an answer: 76 bytes each, so that 50,000 are 3.8 MB and stay below a frame.
   static let bucketsMax = 50_000
 }
 
 extension Status {
-  /// Checks the length of a text in bytes; that it is UTF-8 without NUL was checked when it was decoded.
+  /// Checks the length of a text in bytes; that it is UTF-8 without NUL was checked when it was
+  /// decoded.
   static func check(_ field: String, _ text: String, bytes: ClosedRange<Int>) throws(Status) {
     guard bytes.contains(text.utf8.count) else {
       let range = "\(bytes.lowerBound) to \(bytes.upperBound)"

@@ -22,7 +22,8 @@ public final class Catalog {
   private var sleeper: WaitCell<Bool>?
   private var isShutDown = false
 
-  /// The largest future limit any gateway ever had, in microseconds; nil until `refresh` has read it.
+  /// The largest future limit any gateway ever had, in microseconds; nil until `refresh` has read
+  /// it.
   public private(set) var futureLimitMicroseconds: Int64?
   /// Questions for unknown ids asked so far.
   public private(set) var questionCount = 0
@@ -91,8 +92,8 @@ public final class Catalog {
   ///
   /// Names have 1 to 256 bytes, units at most 64, none has a NUL, which the caller has checked.
   ///
-  /// - Throws: `.attributeNotFound`, `.attributeTypeMismatch`, `.mayNotCreateNames`, `.postgres`; the other
-  ///   wishes have been fulfilled all the same.
+  /// - Throws: `.attributeNotFound`, `.attributeTypeMismatch`, `.mayNotCreateNames`, `.postgres`;
+  ///   the other wishes have been fulfilled all the same.
   public func resolveAttributes(
     tenant: Int32,
     _ wanted: [WantedAttribute],
@@ -135,8 +136,8 @@ public final class Catalog {
     return attributes
   }
 
-  /// Attributes by name in byte order, at most `limit`: names that start with `prefix` and stand behind
-  /// `name`, which is nil for the first page.
+  /// Attributes by name in byte order, at most `limit`: names that start with `prefix` and stand
+  /// behind `name`, which is nil for the first page.
   ///
   /// - Throws: `.postgres`.
   public func attributes(
@@ -193,8 +194,8 @@ public final class Catalog {
 
   /// Makes ids known that exist, as far as they are not yet; look at `index(of:)` again afterwards.
   ///
-  /// All sessions that wait share one question. An id that does not exist is not asked for again for
-  /// about a second.
+  /// All sessions that wait share one question. An id that does not exist is not asked for again
+  /// for about a second.
   ///
   /// - Throws: `.postgres` when the database could not be asked.
   public func learn(
@@ -311,13 +312,15 @@ public final class Catalog {
 
   // MARK: Refresh
 
-  /// Compares versions about once a second until `shutDown`; a failure is tried again the next time.
+  /// Compares versions about once a second until `shutDown`; a failure is tried again the next
+  /// time.
   public func run() async {
     while !isShutDown {
       do throws(StorageError) {
         try await refresh(deadline: loop.now + Catalog.questionTimeout)
       } catch {
-        // Whoever reads or resolves is told what is wrong; nothing here depends on being up to date.
+        // Whoever reads or resolves is told what is wrong; nothing here depends on being up to
+        // date.
       }
       guard !isShutDown else { return }
       let cell = WaitCell<Bool>()

@@ -6,7 +6,8 @@ internal import EventLoop
 ///
 /// All of it can be forgotten at any time: it is learned again.
 struct KnownNames {
-  /// Attributes kept: 250,000 of 100 to 150 bytes are 38 MB, with the longest names and units 106 MB.
+  /// Attributes kept: 250,000 of 100 to 150 bytes are 38 MB, with the longest names and units 106
+  /// MB.
   static let attributesMax = 250_000
   /// Bitmap pages kept, for 65,536 entities each: 32,768 × 8 KiB = 256 MiB.
   static let pagesMax = 32_768

@@ -4,7 +4,8 @@
 public struct ValueLimits: Sendable {
   /// The earliest time taken: 0001-01-01T00:00:00Z.
   public static let earliestUnixMicroseconds: Int64 = -62_135_596_800_000_000
-  /// No document may be longer: jsonb takes up to 7 times the space of its text and holds 2^28 bytes.
+  /// No document may be longer: jsonb takes up to 7 times the space of its text and holds 2^28
+  /// bytes.
   public static let documentBytesMax = 32 << 20
 
   /// How far ahead of the gateway's clock a value may be.
@@ -35,8 +36,8 @@ public struct ValueLimits: Sendable {
 
 /// The check of one batch; keep one and run it again for the next, its memory is reused.
 ///
-/// When `unknownEntities` or `unknownAttributes` is not empty, refresh the catalog and run once more:
-/// what is unknown then is really rejected.
+/// When `unknownEntities` or `unknownAttributes` is not empty, refresh the catalog and run once
+/// more: what is unknown then is really rejected.
 public struct BatchCheck: Sendable {
   /// What is not to be written, by rising index.
   public private(set) var rejects: [RejectedValue] = []
@@ -73,7 +74,8 @@ public struct BatchCheck: Sendable {
     hot.removeAll(keepingCapacity: true)
     unknownEntities.removeAll(keepingCapacity: true)
     unknownAttributes.removeAll(keepingCapacity: true)
-    // No upper end: what PostgreSQL cannot hold (year 294277) is beyond an Int64 of microseconds, too.
+    // No upper end: what PostgreSQL cannot hold (year 294277) is beyond an Int64 of microseconds,
+    // too.
     let (sum, overflow) = now.addingReportingOverflow(limits.futureMicroseconds)
     let latest = overflow ? Int64.max : sum
     var first = 0

@@ -14,10 +14,11 @@ public enum ValueType: UInt8, Sendable, CaseIterable {
   case document = 5
 }
 
-/// Types and hot marks by attribute id, and which entities exist: an immutable snapshot once shared.
+/// Types and hot marks by attribute id, and which entities exist: an immutable snapshot once
+/// shared.
 ///
-/// A copy shares all pages with its origin until one of them changes it, so a refreshed snapshot costs
-/// what is new. Entities take a bit each: 100 million of them are 12.5 MB.
+/// A copy shares all pages with its origin until one of them changes it, so a refreshed snapshot
+/// costs what is new. Entities take a bit each: 100 million of them are 12.5 MB.
 public struct CatalogIndex: Sendable {
   /// Ids beyond this are never known: 16 million attributes, one byte each.
   public static let attributesMax = 1 << 24

@@ -26,7 +26,8 @@ public struct CopyBuffer: ~Copyable {
     }
   }
 
-  /// The bytes without a borrow, for writing them over suspensions: the buffer must not change meanwhile.
+  /// The bytes without a borrow, for writing them over suspensions: the buffer must not change
+  /// meanwhile.
   @unsafe
   var unsafeBytes: UnsafeRawBufferPointer {
     unsafe UnsafeRawBufferPointer(start: base, count: count)

@@ -2,11 +2,12 @@
 
 /// Memory for values between socket and commit, shared by the sessions of one worker.
 ///
-/// Counted in bytes of columns as they come over the wire. What a session may send is taken from the
-/// budget when it is granted, and given back when it is written, so that all grants can be used at once.
+/// Counted in bytes of columns as they come over the wire. What a session may send is taken from
+/// the budget when it is granted, and given back when it is written, so that all grants can be used
+/// at once.
 public struct IngestBudget: Sendable {
-  /// Memory that one byte on the wire can need until it is durable: a number of 28 bytes becomes a COPY
-  /// row of 70 and a staging row of 102, and the received frame is there for a moment as well.
+  /// Memory that one byte on the wire can need until it is durable: a number of 28 bytes becomes a
+  /// COPY row of 70 and a staging row of 102, and the received frame is there for a moment as well.
   public static let expansion = 8
 
   /// Bytes that may be granted and unwritten at once.
@@ -57,14 +58,17 @@ public struct GrantWindow: Sendable {
   /// The first grant: small, and smaller the less is left for others.
   public init(_ budget: inout IngestBudget) {
     windowBytes = min(
-      GrantWindow.initialBytes, max(GrantWindow.leastBytes, budget.availableBytes / 512))
+      GrantWindow.initialBytes,
+      max(GrantWindow.leastBytes, budget.availableBytes / 512)
+    )
     grantedBytes = budget.take(windowBytes)
   }
 
   /// Counts a batch; false when it overruns the grant and must be refused.
   public mutating func receive(_ bytes: Int) -> Bool {
     guard receivedBytes + bytes <= grantedBytes else { return false }
-    // A session that uses more than half of its window before any of it is written gets a larger one.
+    // A session that uses more than half of its window before any of it is written gets a larger
+    // one.
     if grantedBytes - receivedBytes - bytes < windowBytes / 2 {
       windowBytes = min(windowBytes * 2, GrantWindow.mostBytes)
     }

@@ -3,8 +3,9 @@
 /// The batches of one transaction.
 ///
 /// Add batches in the order they came in; those of one producer continue each other. Then run
-/// `durableText` with the rows of a direct `CopyEncoder`, or `stagedText` with those of a staged one.
-/// When the transaction fails with `lostState`, take the losers out, build the group anew and retry.
+/// `durableText` with the rows of a direct `CopyEncoder`, or `stagedText` with those of a staged
+/// one. When the transaction fails with `lostState`, take the losers out, build the group anew and
+/// retry.
 public struct GroupStatement: Sendable {
   /// SQLSTATE of commit_group and stage_group: producers lost their epoch or place.
   public static let lostState = "SLG01"
@@ -88,8 +89,8 @@ public struct GroupStatement: Sendable {
   ///   - range: the batch's own, with its checksum.
   ///   - skipping: values at its start that were written before.
   ///   - rejects: values that are not written.
-  /// - Returns: false, and nothing is added, when the producer is in the group with another epoch or place:
-  ///   the batch belongs into the next group.
+  /// - Returns: false, and nothing is added, when the producer is in the group with another epoch
+  ///   or place: the batch belongs into the next group.
   public mutating func add(
     tenant: Int32,
     producer: ProducerID,
@@ -103,7 +104,8 @@ public struct GroupStatement: Sendable {
     let key = Key(tenant: tenant, producer: producer)
     let place: Int
     if let known = places[key] {
-      // Two sessions of one epoch can bring batches that do not continue each other: the guard decides.
+      // Two sessions of one epoch can bring batches that do not continue each other: the guard
+      // decides.
       guard members[known].epoch == epoch, members[known].last + 1 == first else { return false }
       members[known].last = range.last
       place = known

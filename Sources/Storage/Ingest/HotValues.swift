@@ -2,7 +2,8 @@
 
 /// Collects hot values and keeps of each (tenant, entity, attribute) only what will win.
 ///
-/// The newest observed time wins and equal times go to what came later, as `upsert_hot_attrs` decides.
+/// The newest observed time wins and equal times go to what came later, as `upsert_hot_attrs`
+/// decides.
 public struct HotValues: Sendable {
   struct Key: Hashable {
     var tenant: Int32

@@ -12,7 +12,8 @@ public struct JSONText: ~Escapable {
   /// - Parameters:
   ///   - text: any bytes, at most `ValueLimits.documentBytesMax` of them.
   ///   - depthMax: arrays and objects within each other, 1 to 1024.
-  /// - Returns: `.notJSON`, `.jsonTooDeep`, `.textNotUTF8`, or `.textHasNUL` for a zero byte or `\u0000`.
+  /// - Returns: `.notJSON`, `.jsonTooDeep`, `.textNotUTF8`, or `.textHasNUL` for a zero byte or
+  ///   `\u0000`.
   public static func reason(_ text: Span<UInt8>, depthMax: Int) -> RejectReason? {
     precondition((1...1024).contains(depthMax), "PostgreSQL's stack has a limit")
     if let reason = TextCheck.reason(text) { return reason }

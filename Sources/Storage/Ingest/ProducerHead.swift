@@ -55,14 +55,17 @@ public struct ProducerHead: Equatable, Sendable {
 
   /// Says what a batch is, and counts it as accepted when it is to be written.
   public mutating func receive(
-    first: UInt64, count: UInt32, checksum: UInt32
+    first: UInt64,
+    count: UInt32,
+    checksum: UInt32
   ) -> BatchVerdict {
     let (end, overflow) = first.addingReportingOverflow(UInt64(count))
     guard count > 0, first > 0, !overflow, end <= UInt64(Int64.max) else { return .malformed }
     let last = end - 1
     if last <= accepted {
       let same = ranges.last { $0.first == first && $0.last == last }
-      // A range that is not remembered has aged out, or the values were batched anew: both are repeats.
+      // A range that is not remembered has aged out, or the values were batched anew: both are
+      // repeats.
       return same.map { $0.checksum == checksum } ?? true ? .duplicate : .conflict
     }
     guard first <= accepted + 1 else { return .gap(expected: accepted + 1) }

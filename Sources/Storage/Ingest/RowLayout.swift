@@ -2,8 +2,8 @@
 
 /// A row of one value type: everything but the key, the value and what depends on its length.
 ///
-/// Every row has nine fields: entity_id at 6, observed_at at 18, tenant_id at 30, attribute_id at 38,
-/// then the five value columns of which one is not NULL. A staged row has two more at its end.
+/// Every row has nine fields: entity_id at 6, observed_at at 18, tenant_id at 30, attribute_id at
+/// 38, then the five value columns of which one is not NULL. A staged row has two more at its end.
 enum RowLayout: Int, CaseIterable {
   case number, integer, flag, label, document
 

@@ -28,7 +28,8 @@ final class Connector: ReadinessHandler {
   private var timer: TimerID?
   private var lastCheck: PostgresResult?
 
-  /// An attempt; `finished` is called once, perhaps already during `start`, unless `stop` comes first.
+  /// An attempt; `finished` is called once, perhaps already during `start`, unless `stop` comes
+  /// first.
   init(
     _ dsn: PostgresDSN,
     role: PostgresRole,

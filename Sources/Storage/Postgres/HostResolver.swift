@@ -41,7 +41,8 @@ final class HostResolver: ReadinessHandler {
   private var registration: Registration?
   private let finished: ([Endpoint]) -> Void
 
-  /// Starts the lookup; `finished` is called once, later, with what was found, unless `stop` comes first.
+  /// Starts the lookup; `finished` is called once, later, with what was found, unless `stop` comes
+  /// first.
   ///
   /// - Throws: `.connectFailed(outOfResources)` without a pair of sockets or a thread.
   init(

@@ -15,7 +15,8 @@ public struct PoolLimits: Equatable, Sendable {
   public var idleMax: Duration = .seconds(60)
   /// How long a connection lives; it is closed when it is next free.
   public var ageMax: Duration = .seconds(1800)
-  /// The share of `ageMax` by which connections may live shorter, so that they do not all end together.
+  /// The share of `ageMax` by which connections may live shorter, so that they do not all end
+  /// together.
   public var ageJitter = 0.2
   /// How long connecting may take.
   public var connectTimeout: Duration = .seconds(5)
@@ -116,7 +117,8 @@ struct PoolState {
   private var slots: [Slot]
   /// Free slots, last freed first.
   private var free: [Int]
-  /// Idle slots, last used last: the last is taken first, so that the first become old and are closed.
+  /// Idle slots, last used last: the last is taken first, so that the first become old and are
+  /// closed.
   private var idle: [Int] = []
   private var waiters = Deque<Waiter>()
   private var outage: Outage?
@@ -253,7 +255,8 @@ struct PoolState {
     return actions
   }
 
-  /// Refuses waiters and newcomers, ends what is idle or connecting; lent connections end when released.
+  /// Refuses waiters and newcomers, ends what is idle or connecting; lent connections end when
+  /// released.
   mutating func shutDown() -> [Action] {
     var actions: [Action] = []
     isShutDown = true
@@ -370,7 +373,8 @@ struct PoolState {
     idle = kept
   }
 
-  /// Starts as many connections as waiters or the minimum need; after a failure one attempt at a time.
+  /// Starts as many connections as waiters or the minimum need; after a failure one attempt at a
+  /// time.
   private mutating func grow(_ now: MonotonicTime, _ actions: inout [Action]) {
     while needsConnection {
       if let outage {

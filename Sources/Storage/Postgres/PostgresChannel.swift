@@ -9,7 +9,8 @@ internal import EventLoop
 /// The one waiting task is kept in `cell`; the socket's events, the timer, a cancel request's end
 /// and `tearDown` wake it, and it then looks at the state again. Confined to the loop's thread.
 final class PostgresChannel: ReadinessHandler {
-  /// How long the server may take to confirm a cancel or a ROLLBACK before the connection is closed.
+  /// How long the server may take to confirm a cancel or a ROLLBACK before the connection is
+  /// closed.
   static let grace: Duration = .seconds(2)
 
   /// Why an operation is given up.
@@ -124,7 +125,8 @@ final class PostgresChannel: ReadinessHandler {
 
   /// Starts an operation; `cleanUp` ends it.
   ///
-  /// - Throws: `.closed`, `.disconnected`, `.cancelled`, `.timedOut` when there is no point in starting.
+  /// - Throws: `.closed`, `.disconnected`, `.cancelled`, `.timedOut` when there is no point in
+  ///   starting.
   func begin(_ deadline: MonotonicTime) throws(PostgresError) {
     precondition(operation == nil, "one operation at a time")
     assert(loop.isOnLoopThread, "connections are used on their loop's thread only")
@@ -152,7 +154,8 @@ final class PostgresChannel: ReadinessHandler {
     return isLost ? loss(ended, error) : nil
   }
 
-  /// Ends a transaction that was left open, also in a cancelled task; closes the connection when it fails.
+  /// Ends a transaction that was left open, also in a cancelled task; closes the connection when it
+  /// fails.
   func rollBack() async {
     guard isUsable, session.transaction != .idle else { return }
     precondition(operation == nil, "one operation at a time")

@@ -10,7 +10,8 @@ public import EventLoop
 /// holds on to an open connection. Cancelling the task of an operation sends a cancel request, like
 /// its deadline does.
 public final class PostgresConnection {
-  /// Statements a connection has the server keep parsed, over its life; further ones are sent unnamed.
+  /// Statements a connection has the server keep parsed, over its life; further ones are sent
+  /// unnamed.
   public static let preparedMax = 64
   /// Bytes of one CopyData message: with its head of five bytes whole pages of libpq's buffer.
   static let copyMessageBytes = 64 * 1024 - 5
@@ -82,7 +83,8 @@ public final class PostgresConnection {
 
   /// Runs one statement with bound parameters.
   ///
-  /// - Throws: `.server`, `.disconnected`, `.timedOut`, `.cancelled`, `.closed`, `.protocolViolation`.
+  /// - Throws: `.server`, `.disconnected`, `.timedOut`, `.cancelled`, `.closed`,
+  ///   `.protocolViolation`.
   public func query(
     _ statement: PostgresStatement,
     deadline: MonotonicTime
@@ -142,8 +144,9 @@ public final class PostgresConnection {
   /// Without BEGIN they are one transaction: after an error the rest is `.pipelineAborted` and
   /// everything is rolled back.
   ///
-  /// - Throws: `.disconnected`, `.timedOut`, `.cancelled`, `.closed`, `.protocolViolation` when there are
-  ///   not answers for all. A statement given up by deadline or cancel has it as its own failure.
+  /// - Throws: `.disconnected`, `.timedOut`, `.cancelled`, `.closed`, `.protocolViolation` when
+  ///   there are not answers for all. A statement given up by deadline or cancel has it as its own
+  ///   failure.
   public func pipeline(
     _ statements: [PostgresStatement],
     deadline: MonotonicTime
@@ -162,10 +165,12 @@ public final class PostgresConnection {
 
   /// Runs a script that holds exactly one COPY … FROM STDIN, whose data `body` writes.
   ///
-  /// When `body` throws, the COPY is aborted, the transaction is rolled back and its error is thrown.
+  /// When `body` throws, the COPY is aborted, the transaction is rolled back and its error is
+  /// thrown.
   ///
   /// - Returns: the answers of all statements in order, that of the COPY among them.
-  /// - Throws: as `script`; until `body` has returned, a lost connection leaves no doubt: not committed.
+  /// - Throws: as `script`; until `body` has returned, a lost connection leaves no doubt: not
+  ///   committed.
   public func copyIn(
     _ script: String,
     deadline: MonotonicTime,
@@ -203,7 +208,8 @@ public final class PostgresConnection {
   /// May be called again.
   public func close() { channel.close() }
 
-  /// Ends a transaction that was left open, also in a cancelled task; closes the connection when it fails.
+  /// Ends a transaction that was left open, also in a cancelled task; closes the connection when it
+  /// fails.
   func rollBack() async { await channel.rollBack() }
 
   /// Called when the connection is lost while nobody uses it.
@@ -376,8 +382,8 @@ public struct PostgresCopy {
   /// Returns when the socket has taken it but for one message at most, so the pace is the server's.
   ///
   /// - Parameter bytes: read until this returns, then not any more.
-  /// - Throws: `.timedOut`, `.cancelled`, `.disconnected`, `.closed`: let it out of the body. Errors in the
-  ///   data are told at the end of the COPY.
+  /// - Throws: `.timedOut`, `.cancelled`, `.disconnected`, `.closed`: let it out of the body.
+  ///   Errors in the data are told at the end of the COPY.
   public func put(_ bytes: RawSpan) async throws(PostgresError) {
     try await connection.putCopy(bytes)
   }

@@ -55,7 +55,8 @@ public struct PostgresServerError: Error, Equatable, Sendable, CustomStringConve
 public struct PostgresNotice: Equatable, Sendable {
   /// The notice's name.
   public var sqlstate: SQLState
-  /// WARNING, NOTICE, INFO, LOG or DEBUG, never localized; also FATAL, when an idle connection is ended.
+  /// WARNING, NOTICE, INFO, LOG or DEBUG, never localized; also FATAL, when an idle connection is
+  /// ended.
   public var severity: String
   /// The server's sentence.
   ///

@@ -10,7 +10,8 @@ public struct PostgresIdentity: Equatable, Sendable {
   public var timeline: UInt32
   /// Whether it is a replica.
   public var isInRecovery: Bool
-  /// synchronous_commit as it is for this session: "off" means that an answer to COMMIT proves nothing.
+  /// synchronous_commit as it is for this session: "off" means that an answer to COMMIT proves
+  /// nothing.
   public var synchronousCommit: String
 }
 

@@ -92,8 +92,8 @@ public final class PostgresPool {
 
   /// Takes a connection; give it back with `release`.
   ///
-  /// - Throws: `.poolFull`, `.waitTimedOut`, `.connectFailed` during an outage, `.cancelled` when the task
-  ///   was cancelled, `.closed` after shutdown began.
+  /// - Throws: `.poolFull`, `.waitTimedOut`, `.connectFailed` during an outage, `.cancelled` when
+  ///   the task was cancelled, `.closed` after shutdown began.
   public func acquire(deadline: MonotonicTime) async throws(PostgresError) -> PostgresConnection {
     if let id = state.takeIdle() { return lend(id) }
     lastWaiter += 1
@@ -124,7 +124,8 @@ public final class PostgresPool {
     perform(state.released(id, isHealthy: isHealthy, now: loop.now))
   }
 
-  /// Refuses new callers and waiting ones, waits until lent connections are back, then closes what is left.
+  /// Refuses new callers and waiting ones, waits until lent connections are back, then closes what
+  /// is left.
   ///
   /// - Parameter deadline: when connections still lent are closed under their users.
   public func shutdown(deadline: MonotonicTime) async {
@@ -148,7 +149,8 @@ public final class PostgresPool {
     return connection
   }
 
-  /// Does what the state decided, in its order: an action may end at once and bring new ones, which wait.
+  /// Does what the state decided, in its order: an action may end at once and bring new ones, which
+  /// wait.
   private func perform(_ more: [PoolState.Action]) {
     guard !more.isEmpty else { return noteDrained() }
     actions += more

@@ -120,7 +120,8 @@ public final class PostgresResult {
   ///
   /// NaN, infinities and -0.0 come back as they were.
   ///
-  /// - Throws: `.protocolViolation` when the value is no floating point number (numeric in binary is not).
+  /// - Throws: `.protocolViolation` when the value is no floating point number (numeric in binary
+  ///   is not).
   public func double(row: Int, column: Int) throws(PostgresError) -> Double? {
     guard columnFormat(column) == .binary else {
       return try parsed(row, column, "number") { Double($0) }
@@ -197,7 +198,8 @@ public final class PostgresResult {
     }
   }
 
-  /// The name of the error this answer is; nil when libpq made it up because the connection is gone.
+  /// The name of the error this answer is; nil when libpq made it up because the connection is
+  /// gone.
   var sqlstate: SQLState? { field(.sqlstate).map { SQLState($0) } }
 
   /// The error this answer is, after `statementIndex` answered statements.
@@ -278,7 +280,8 @@ public final class PostgresResult {
 }
 
 extension RawSpan {
-  /// The first bytes as a big-endian integer; the caller has checked the count, and the load checks it again.
+  /// The first bytes as a big-endian integer; the caller has checked the count, and the load checks
+  /// it again.
   fileprivate func bigEndian<T: FixedWidthInteger & BitwiseCopyable>() -> T {
     unsafe T(bigEndian: unsafeLoadUnaligned(as: T.self))
   }

@@ -32,7 +32,8 @@ public struct PostgresStatement: Equatable, Sendable {
 public struct PostgresRole: Equatable, Sendable {
   /// Shown in pg_stat_activity as "sluice/<name>".
   public var name: String
-  /// Whether the session is the server's own and ours alone: named statements and `setup` are allowed.
+  /// Whether the session is the server's own and ours alone: named statements and `setup` are
+  /// allowed.
   ///
   /// Behind a transaction pooler this must be false.
   public var isDirect: Bool

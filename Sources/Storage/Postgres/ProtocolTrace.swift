@@ -2,7 +2,8 @@ internal import Glibc
 
 // Learns the secret of a connection's cancel key, which libpq knows but has no function for.
 
-/// Records libpq's protocol trace (PQtrace, since libpq 14) of the start of one connection in memory.
+/// Records libpq's protocol trace (PQtrace, since libpq 14) of the start of one connection in
+/// memory.
 ///
 /// The trace can hold what authentication exchanges, so it is wiped before it is freed and only the
 /// line of BackendKeyData is ever read.

@@ -15,7 +15,8 @@ public struct AggregateStatement {
     PostgresStatement(sql, parameters)
   }
 
-  /// The start of the bucket that `time` lies in; buckets begin at multiples of the width since 1970.
+  /// The start of the bucket that `time` lies in; buckets begin at multiples of the width since
+  /// 1970.
   static func bucketStart(_ time: Int64, width: Int64) -> Int64 {
     let remainder = time % width
     return remainder < 0 ? time - remainder - width : time - remainder
@@ -41,9 +42,9 @@ public struct AggregateStatement {
 
   /// Groups by entity, attribute and bucket.
   ///
-  /// NaN is left out of minimum, maximum, average and sum (it would swallow the others), but counted; a
-  /// bucket of NaN alone has NaN there. First and last are by time; of equal times the smaller value is first
-  /// and the larger one last.
+  /// NaN is left out of minimum, maximum, average and sum (it would swallow the others), but
+  /// counted; a bucket of NaN alone has NaN there. First and last are by time; of equal times the
+  /// smaller value is first and the larger one last.
   private var sql: String {
     """
     SELECT entity_id, attribute_id, bucket, count(*),

@@ -58,8 +58,8 @@ public struct EntityReader {
     return (entities[0], answer.proof)
   }
 
-  /// The newest staged value of each hot attribute; in the same statement as the projection, so that a
-  /// promotion in between cannot hide it.
+  /// The newest staged value of each hot attribute; in the same statement as the projection, so
+  /// that a promotion in between cannot hide it.
   private static let stagedJoin = """
     LEFT JOIN LATERAL (
       SELECT jsonb_object_agg(n.attribute_id, n.value) AS attrs,
@@ -114,8 +114,8 @@ public struct EntityReader {
 
   /// One page of entities.
   ///
-  /// Sizes are added up in two steps, as stored and then as text, so that a page of huge documents is
-  /// neither built nor sent. The first row always comes.
+  /// Sizes are added up in two steps, as stored and then as text, so that a page of huge documents
+  /// is neither built nor sent. The first row always comes.
   private static let list = """
     SELECT t.entity_id, t.external_key, t.version, t.attrs, t.times, NULL::text, NULL::text, t.found,
       t.bytes

@@ -49,9 +49,9 @@ public struct HistoryQuery: Equatable, Sendable {
 
 /// The last value of a page.
 ///
-/// A page ends where the key changes, so that the next one begins behind all values of `key`. Only when
-/// a whole page has one and the same key is it cut inside, and `row` then names the last row by its place
-/// in the table (which no partition changes while it exists) or in staging.
+/// A page ends where the key changes, so that the next one begins behind all values of `key`. Only
+/// when a whole page has one and the same key is it cut inside, and `row` then names the last row
+/// by its place in the table (which no partition changes while it exists) or in staging.
 struct HistoryPosition: Equatable {
   struct Key: Equatable {
     /// Microseconds since 1970.

@@ -23,7 +23,8 @@ public struct HistoryReader {
   /// - Parameters:
   ///   - query: which values.
   ///   - pageToken: from the last page; empty at first.
-  ///   - limit: values in a page; fewer where a key would be torn or the page would pass `bytesMax`.
+  ///   - limit: values in a page; fewer where a key would be torn or the page would pass
+  ///     `bytesMax`.
   ///   - bytesMax: 28 for each value and the bytes of its text.
   ///   - requirement: how fresh.
   ///   - deadline: until when.
@@ -70,7 +71,8 @@ public struct HistoryReader {
   ///
   /// - Parameters:
   ///   - query: which values; its order does not matter.
-  ///   - bucketWidthMicroseconds: 1 to `AggregateStatement.widthMax`; buckets begin at multiples of it.
+  ///   - bucketWidthMicroseconds: 1 to `AggregateStatement.widthMax`; buckets begin at multiples of
+  ///     it.
   ///   - bucketsMax: most buckets of the answer.
   ///   - requirement: how fresh.
   ///   - deadline: until when.

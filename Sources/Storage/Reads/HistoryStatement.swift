@@ -1,4 +1,5 @@
-// Writes the SQL of history reads. Only this file's own words are in it: every value is a parameter.
+// Writes the SQL of history reads. Only this file's own words are in it: every value is a
+// parameter.
 
 /// The statement of one page of raw values.
 struct HistoryStatement {
@@ -62,8 +63,8 @@ struct HistoryStatement {
 
   /// The earliest ingestion that can matter.
   ///
-  /// No value was ingested earlier than it was observed, but for the future limit and the clocks: older
-  /// partitions hold nothing of the range. Without a known limit nothing is pruned.
+  /// No value was ingested earlier than it was observed, but for the future limit and the clocks:
+  /// older partitions hold nothing of the range. Without a known limit nothing is pruned.
   private func ingestedFrom(_ start: Int64) -> PostgresParameter {
     guard let futureLimit else { return StoredTime.parameter(.min) }
     let slack = futureLimit.addingReportingOverflow(HistoryStatement.clockSkew)
@@ -131,8 +132,8 @@ struct HistoryStatement {
 
   /// The page with its sizes.
   ///
-  /// Sizes are added up in two steps, as stored and then as text, so that a page of huge documents is
-  /// neither built nor sent. The first row always comes.
+  /// Sizes are added up in two steps, as stored and then as text, so that a page of huge documents
+  /// is neither built nor sent. The first row always comes.
   private var sizedSQL: String {
     """
     SELECT \(HistoryStatement.columns), found

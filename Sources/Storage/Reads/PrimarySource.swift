@@ -17,11 +17,12 @@ final class PrimarySource {
     }
   }
 
-  /// One row: in recovery, flushed position, its file name (which begins with the timeline), isolation.
+  /// One row: in recovery, flushed position, its file name (which begins with the timeline),
+  /// isolation.
   ///
-  /// Each statement of a pipeline has a snapshot of its own, taken after this one has answered: what was
-  /// acknowledged up to the position is visible to the reads behind it. (A commit that is flushed but not
-  /// acknowledged yet may be missing; nobody was promised it.)
+  /// Each statement of a pipeline has a snapshot of its own, taken after this one has answered:
+  /// what was acknowledged up to the position is visible to the reads behind it. (A commit that is
+  /// flushed but not acknowledged yet may be missing; nobody was promised it.)
   private static let proof = """
     SELECT r.is_standby, CASE WHEN NOT r.is_standby THEN pg_current_wal_flush_lsn() END,
       CASE WHEN NOT r.is_standby THEN pg_walfile_name(pg_current_wal_flush_lsn()) END,

@@ -4,9 +4,9 @@ public import EventLoop
 
 /// Somewhere reads are answered.
 ///
-/// A read is a list of statements; a source runs them behind its proof in one pipeline. Today there is the
-/// primary alone: replicas, cache and warehouse become further cases here, and their order of preference
-/// a list in `ReadRouter.sources`.
+/// A read is a list of statements; a source runs them behind its proof in one pipeline. Today there
+/// is the primary alone: replicas, cache and warehouse become further cases here, and their order
+/// of preference a list in `ReadRouter.sources`.
 enum ReadSource {
   case primary(PrimarySource)
 }
@@ -24,7 +24,8 @@ public final class ReadRouter {
 
   /// Runs the statements of one read, all on the same node.
   ///
-  /// - Throws: `.postgres`, `.notPrimary`, `.unprovableSnapshot`, `.noAnalyticsSource`, the token errors.
+  /// - Throws: `.postgres`, `.notPrimary`, `.unprovableSnapshot`, `.noAnalyticsSource`, the token
+  ///   errors.
   public func read(
     _ statements: [PostgresStatement],
     _ requirement: ReadRequirement,

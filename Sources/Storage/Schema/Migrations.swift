@@ -2,12 +2,12 @@
 
 /// The embedded migrations, forward only.
 ///
-/// Run every element of `statements` in order on one connection to the primary, each as a simple query.
-/// Each is one transaction under an advisory lock and does nothing if it was applied before, so running
-/// them again, or from two gateways at once, is safe.
+/// Run every element of `statements` in order on one connection to the primary, each as a simple
+/// query. Each is one transaction under an advisory lock and does nothing if it was applied before,
+/// so running them again, or from two gateways at once, is safe.
 ///
-/// Errors to expect, by SQLSTATE: `newerDatabaseState` when the database has migrations this gateway does
-/// not know, `changedMigrationState` when one was applied with another text.
+/// Errors to expect, by SQLSTATE: `newerDatabaseState` when the database has migrations this
+/// gateway does not know, `changedMigrationState` when one was applied with another text.
 public enum Migrations {
   /// SQLSTATE: the database is newer than this gateway.
   public static let newerDatabaseState = "SLG10"

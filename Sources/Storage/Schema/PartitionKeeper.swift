@@ -5,8 +5,8 @@ public import EventLoop
 /// Does each chore when it is due.
 ///
 /// A gateway has one, on one of its workers.
-/// Every chore is safe to do from any number of gateways at once: the functions in the database lock
-/// what they need and leave out what somebody else has done.
+/// Every chore is safe to do from any number of gateways at once: the functions in the database
+/// lock what they need and leave out what somebody else has done.
 public final class PartitionKeeper {
   /// What the gateway was told.
   public struct Settings: Sendable {
@@ -49,11 +49,13 @@ public final class PartitionKeeper {
     }
   }
 
-  /// The name of the setting that holds the largest future limit any gateway ever had, in microseconds.
+  /// The name of the setting that holds the largest future limit any gateway ever had, in
+  /// microseconds.
   static let futureLimitSetting = "future_limit_us"
   /// Staged batches adopted at once; more follow in the next second.
   static let adoptedBatchesMax = 1000
-  /// How long one chore may take: ensure_partitions waits up to a second for each of 100 partitions.
+  /// How long one chore may take: ensure_partitions waits up to a second for each of 100
+  /// partitions.
   private static let timeout: Duration = .seconds(120)
 
   /// Rows in the default partition when last looked at, where no row should be.
@@ -89,8 +91,8 @@ public final class PartitionKeeper {
     self.log = log
   }
 
-  /// To be called once, before the gateway takes its first value: makes the partitions and lets readers
-  /// know how far in the future this gateway lets values be observed.
+  /// To be called once, before the gateway takes its first value: makes the partitions and lets
+  /// readers know how far in the future this gateway lets values be observed.
   ///
   /// - Throws: `PostgresError`; the gateway should not start then.
   public func prepare(

@@ -4,8 +4,8 @@ public import EventLoop
 
 /// Applies `Migrations.all` on one connection to the primary.
 ///
-/// Safe to run again and from two gateways at once: each migration is one transaction under an advisory
-/// lock, and does nothing when somebody else was faster.
+/// Safe to run again and from two gateways at once: each migration is one transaction under an
+/// advisory lock, and does nothing when somebody else was faster.
 public struct SchemaMigrator {
   /// What happens to one migration.
   public enum Progress: Equatable, Sendable {

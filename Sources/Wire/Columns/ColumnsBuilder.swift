@@ -168,8 +168,8 @@ public struct ColumnsBuilder: Sendable, Equatable {
     return total
   }
 
-  /// Appends the serialised Columns message: the arrays as they lie in memory, which is the order of the wire on
-  /// every machine that Swift on Linux runs on.
+  /// Appends the serialised Columns message: the arrays as they lie in memory, which is the order
+  /// of the wire on every machine that Swift on Linux runs on.
   public func append(to queue: inout ByteQueue) {
     numbers.append(to: &queue, field: 1)
     integers.append(to: &queue, field: 2)

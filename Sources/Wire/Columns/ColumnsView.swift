@@ -1,10 +1,12 @@
 internal import CProto
 internal import CProtobufC
 
-/// The columns of a batch or an answer where protobuf-c unpacked them: spans into an arena, nothing copied.
+/// The columns of a batch or an answer where protobuf-c unpacked them: spans into an arena, nothing
+/// copied.
 ///
-/// Value `i` of the whole runs through the sections in the order of their fields: numbers, integers, flags, labels,
-/// documents. Lengths and offsets have been checked; ids, times and texts have not.
+/// Value `i` of the whole runs through the sections in the order of their fields: numbers,
+/// integers, flags, labels, documents. Lengths and offsets have been checked; ids, times and texts
+/// have not.
 @safe
 public struct ColumnsView: ~Escapable {
   private let message: UnsafeMutablePointer<Sluice__V1__Columns>

@@ -1,6 +1,7 @@
 /// A WriteRequest read in place: the columns of a batch stay where they were received.
 ///
-/// The oneof and its small messages are walked by hand, because protobuf-c would copy the columns (up to 4 MiB) once more.
+/// The oneof and its small messages are walked by hand, because protobuf-c would copy the columns
+/// (up to 4 MiB) once more.
 public enum WriteRequestView: ~Escapable {
   /// The first message of a session.
   case open(Open)
@@ -22,7 +23,8 @@ public enum WriteRequestView: ~Escapable {
     }) {
       switch (field.number, field.value) {
       case (1...3, .bytes(let range)):
-        // Two parts of one message would have to be merged; no client that packs a message writes them.
+        // Two parts of one message would have to be merged; no client that packs a message writes
+        // them.
         guard last == nil || last?.number != field.number else { throw .malformed }
         last = (field.number, range)
       case (1...3, _): throw .malformed
@@ -118,8 +120,8 @@ extension MessageError {
 }
 
 extension ByteQueue {
-  /// Appends a Data frame with a WriteRequest that holds a batch: the columns are copied once, straight from where they
-  /// are kept.
+  /// Appends a Data frame with a WriteRequest that holds a batch: the columns are copied once,
+  /// straight from where they are kept.
   ///
   /// - Throws: `.tooLarge` when the frame would be over 4 MiB; nothing is appended then.
   public mutating func appendBatch(

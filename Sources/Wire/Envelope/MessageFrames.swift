@@ -1,5 +1,5 @@
-/// Appends frames with messages: the size first, then the message packed straight behind the header. What does not
-/// fit into a frame is not appended at all.
+/// Appends frames with messages: the size first, then the message packed straight behind the
+/// header. What does not fit into a frame is not appended at all.
 extension ByteQueue {
   /// Appends a Data frame with one message.
   ///

@@ -1,4 +1,5 @@
-/// The five fields of a ttrpc Request, found in place: ranges of the frame's body, no copy (server rule 8).
+/// The five fields of a ttrpc Request, found in place: ranges of the frame's body, no copy (server
+/// rule 8).
 public struct RequestEnvelope: Equatable, Sendable {
   /// Where the full name of the service is in the body.
   public private(set) var service = 0..<0
@@ -27,8 +28,8 @@ public struct RequestEnvelope: Equatable, Sendable {
   ///
   /// Unknown fields are skipped, a repeated field's last one counts.
   ///
-  /// - Throws: `EnvelopeError`: malformed protobuf, or over a limit of rule 11. The stream is refused, the
-  ///   connection lives.
+  /// - Throws: `EnvelopeError`: malformed protobuf, or over a limit of rule 11. The stream is
+  ///   refused, the connection lives.
   public init(decoding body: RawSpan) throws(EnvelopeError) {
     var reader = FieldReader(0..<body.byteCount)
     var metadataBytes = 0

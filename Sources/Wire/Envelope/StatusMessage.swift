@@ -1,6 +1,7 @@
 internal import CProto
 
-/// google.rpc.Status on the wire: code and message, and up to three details, each packed into an Any.
+/// google.rpc.Status on the wire: code and message, and up to three details, each packed into an
+/// Any.
 extension Status: WireMessage {
   private static let typePrefix = "type.googleapis.com/"
 

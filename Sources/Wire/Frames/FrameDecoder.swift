@@ -1,7 +1,8 @@
 /// Cuts received bytes into frames, without copying those that lie whole in the input.
 ///
-/// Only the unfinished frame at the end of an input is copied, into a buffer that grows with the bytes received
-/// and is given back when the frame is complete: an idle connection owns no buffer (server rules 1 and 12).
+/// Only the unfinished frame at the end of an input is copied, into a buffer that grows with the
+/// bytes received and is given back when the frame is complete: an idle connection owns no buffer
+/// (server rules 1 and 12).
 public struct FrameDecoder: ~Copyable {
   private var state = State.collecting
   private var partial = ByteQueue()
@@ -41,14 +42,15 @@ public struct FrameDecoder: ~Copyable {
 
   /// Takes received bytes and calls `handle` for every frame they complete, in order.
   ///
-  /// A body is borrowed and valid only inside the call. A frame whose header says `isOversized` is delivered once,
-  /// as soon as its header is known, with an empty body; its bytes are then thrown away.
+  /// A body is borrowed and valid only inside the call. A frame whose header says `isOversized` is
+  /// delivered once, as soon as its header is known, with an empty body; its bytes are then thrown
+  /// away.
   ///
   /// - Parameters:
   ///   - input: bytes as they came from the socket, in any pieces.
   ///   - handle: takes a frame and says whether to go on. Must not touch this decoder.
-  /// - Throws: `FrameError` when the peer does not speak the protocol: the connection must be closed; every
-  ///   frame before the bad one has been delivered.
+  /// - Throws: `FrameError` when the peer does not speak the protocol: the connection must be
+  ///   closed; every frame before the bad one has been delivered.
   public mutating func receive(
     _ input: RawSpan,
     _ handle: (FrameHeader, RawSpan) -> Decision
@@ -72,7 +74,8 @@ public struct FrameDecoder: ~Copyable {
     }
   }
 
-  /// Takes one frame that starts at the start of `input`, or keeps the whole of it as the start of a frame.
+  /// Takes one frame that starts at the start of `input`, or keeps the whole of it as the start of
+  /// a frame.
   private mutating func takeInPlace(
     _ input: RawSpan,
     _ handle: (FrameHeader, RawSpan) -> Decision
@@ -120,7 +123,8 @@ public struct FrameDecoder: ~Copyable {
     let count = min(frameBytes - partial.count, input.byteCount)
     partial.append(input.extracting(0..<count))
     guard partial.count == frameBytes else { return count }
-    // Taken out first: the frame is over, whatever the handler asks about this decoder's connection.
+    // Taken out first: the frame is over, whatever the handler asks about this decoder's
+    // connection.
     let frame = exchange(&partial, with: ByteQueue())
     deliver(header, frame.pending.extracting(FrameHeader.byteCount..<frameBytes), handle)
     return count
@@ -148,8 +152,8 @@ public struct FrameDecoder: ~Copyable {
     partial.reset()
   }
 
-  /// Refuses a length whose first byte is not 0, as soon as that byte is there: 16 MiB or more are announced, or the
-  /// peer speaks something else.
+  /// Refuses a length whose first byte is not 0, as soon as that byte is there: 16 MiB or more are
+  /// announced, or the peer speaks something else.
   private mutating func checkFirstByte(_ bytes: RawSpan) throws(FrameError) {
     guard bytes.byteCount > 0, bytes.byte(at: 0) != 0 else { return }
     stop()
@@ -172,7 +176,8 @@ public struct FrameDecoder: ~Copyable {
 
 /// Why a byte stream is not, or no longer, worth reading; the connection must be closed.
 public enum FrameError: Error, Equatable {
-  /// The first byte of a length is not 0: not this protocol, out of step, or 16 MiB and more announced.
+  /// The first byte of a length is not 0: not this protocol, out of step, or 16 MiB and more
+  /// announced.
   case notFramed
   /// More than `WireLimits.discardedConnectionBytesMax` of bodies thrown away on this connection.
   case discardedTooMuch

@@ -344,7 +344,8 @@ public struct QueryHistoryResponse: WireMessage, Equatable {
     }
   }
 
-  /// Builds the message for packing: the columns are packed straight from their arrays, the rest from the arena.
+  /// Builds the message for packing: the columns are packed straight from their arrays, the rest
+  /// from the arena.
   @_lifetime(borrow arena)
   public func prepare(in arena: MessageArena) throws(MessageError) -> PreparedMessage {
     let c = try unsafe arena.make(sluice__v1__query_history_response__init)

@@ -1,10 +1,12 @@
 internal import CProto
 internal import CProtobufC
 
-/// Memory for one message at a time: protobuf-c unpacks into it, and everything is given back at once.
+/// Memory for one message at a time: protobuf-c unpacks into it, and everything is given back at
+/// once.
 ///
-/// Allocation moves a position forward; freeing does nothing; a scope remembers the position and returns to it.
-/// Past `bytesMax` allocation fails, and protobuf-c's unpack with it. One arena per thread: not Sendable.
+/// Allocation moves a position forward; freeing does nothing; a scope remembers the position and
+/// returns to it. Past `bytesMax` allocation fails, and protobuf-c's unpack with it. One arena per
+/// thread: not Sendable.
 @safe
 public final class MessageArena {
   private let bytesMax: Int
@@ -19,7 +21,8 @@ public final class MessageArena {
   /// Whether an allocation was refused in the outermost scope.
   private(set) var isExhausted = false
 
-  /// What protobuf-c is given; its context is this object, which outlives every call that is handed the pointer.
+  /// What protobuf-c is given; its context is this object, which outlives every call that is handed
+  /// the pointer.
   let allocator: UnsafeMutablePointer<ProtobufCAllocator>
 
   @safe
@@ -113,8 +116,8 @@ public final class MessageArena {
     usedInLast = mark.usedInLast
   }
 
-  /// Back to the beginning: keeps the largest block that is not too large to keep, so that the next message like this
-  /// one needs no new memory.
+  /// Back to the beginning: keeps the largest block that is not too large to keep, so that the next
+  /// message like this one needs no new memory.
   private func keepOneChunk() {
     var kept: Chunk?
     for chunk in chunks {

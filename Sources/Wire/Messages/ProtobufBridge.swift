@@ -1,7 +1,8 @@
 internal import CProto
 internal import CProtobufC
 
-/// Moves values between Swift and the C structs of protobuf-c: every pointer of the messages passes through here.
+/// Moves values between Swift and the C structs of protobuf-c: every pointer of the messages passes
+/// through here.
 extension MessageArena {
   /// Unpacks `bytes` and hands the C message to `read`; the message is gone afterwards.
   @unsafe

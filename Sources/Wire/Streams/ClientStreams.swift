@@ -27,8 +27,8 @@ public struct ClientStreams: Sendable {
 
   /// Opens a stream and gives it an id.
   ///
-  /// - Returns: the id for the Request frame, or `nil` when as many are open as a server allows; try again after one
-  ///   has ended.
+  /// - Returns: the id for the Request frame, or `nil` when as many are open as a server allows;
+  ///   try again after one has ended.
   public mutating func open(_ kind: MethodKind) -> UInt32? {
     if kind == .unary {
       guard unaryCallsInFlight < WireLimits.unaryCallsMax else { return nil }
@@ -47,7 +47,8 @@ public struct ClientStreams: Sendable {
   /// Whether an answer is still awaited on the stream.
   public func isOpen(_ id: UInt32) -> Bool { streams[id] != nil }
 
-  /// Gives a stream up, because of a deadline or because nobody waits; what still comes on it is dropped.
+  /// Gives a stream up, because of a deadline or because nobody waits; what still comes on it is
+  /// dropped.
   ///
   /// - Returns: whether it was open.
   public mutating func abandon(_ id: UInt32) -> Bool { remove(id) != nil }
@@ -105,7 +106,8 @@ public struct ClientStreams: Sendable {
     return .fail(id, status)
   }
 
-  /// A frame on a stream that was given up, or that the server made up: odd ids get the benefit of the doubt.
+  /// A frame on a stream that was given up, or that the server made up: odd ids get the benefit of
+  /// the doubt.
   private mutating func late(_ id: UInt32) -> ClientAction {
     id % 2 == 1 ? .ignore : misplaced()
   }
@@ -120,7 +122,8 @@ public struct ClientStreams: Sendable {
 public enum ClientAction: Equatable, Sendable {
   /// The body is a Response envelope, and the last of the stream.
   case respond(UInt32)
-  /// The body is one message of the stream; with `ended` it is the last and the stream has ended well.
+  /// The body is one message of the stream; with `ended` it is the last and the stream has ended
+  /// well.
   case deliver(UInt32, ended: Bool)
   /// The stream has ended well.
   case end(UInt32)

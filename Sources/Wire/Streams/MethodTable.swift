@@ -22,8 +22,8 @@ extension MethodLookup: Sendable where Method: Sendable {}
 
 /// The methods of a server by name.
 ///
-/// Compares lengths first: about twenty methods need no hash. The names are kept apart from the generic part, which
-/// the server's module specialises.
+/// Compares lengths first: about twenty methods need no hash. The names are kept apart from the
+/// generic part, which the server's module specialises.
 public struct MethodTable<Method: Sendable>: Sendable {
   @usableFromInline var names = MethodNames()
   @usableFromInline var methods: [Method] = []

@@ -1,8 +1,9 @@
-/// The streams of one server connection: decides what every frame means, and does nothing (server rules 1 to 7
-/// and 11 of WIRE.md).
+/// The streams of one server connection: decides what every frame means, and does nothing (server
+/// rules 1 to 7 and 11 of WIRE.md).
 ///
-/// The caller acts on what `receive` returns and reports every ending of its own with `end`. Whoever takes a stream
-/// out of the table first, a failure decided here or the end of the handler, has the right to write its one ending.
+/// The caller acts on what `receive` returns and reports every ending of its own with `end`.
+/// Whoever takes a stream out of the table first, a failure decided here or the end of the handler,
+/// has the right to write its one ending.
 public struct ServerStreams: Sendable {
   private var streams = StreamTable<Stream>()
   private var recent = RecentStreams()
@@ -67,8 +68,9 @@ public struct ServerStreams: Sendable {
 
   /// Takes a stream out because the caller ends it.
   ///
-  /// - Returns: whether the ending may be written. `false`: the stream has already had its ending (the client broke
-  ///   it, or the id lives on as another stream), and the late result must be dropped.
+  /// - Returns: whether the ending may be written. `false`: the stream has already had its ending
+  ///   (the client broke it, or the id lives on as another stream), and the late result must be
+  ///   dropped.
   public mutating func end(_ token: StreamToken) -> Bool {
     guard let stream = streams[token.id], stream.generation == token.generation else {
       return false
@@ -83,7 +85,8 @@ public struct ServerStreams: Sendable {
     streams[token.id]?.generation == token.generation
   }
 
-  /// Ends everything at once because the connection is gone; the tokens of what was open, in no order.
+  /// Ends everything at once because the connection is gone; the tokens of what was open, in no
+  /// order.
   public mutating func endAll() -> [StreamToken] {
     var tokens: [StreamToken] = []
     tokens.reserveCapacity(streams.count)
@@ -192,13 +195,15 @@ public struct ServerStreams: Sendable {
     if remember { recent.insert(id) }
   }
 
-  /// A Request that never becomes a stream: later Data on it is dropped, the client may have sent it already.
+  /// A Request that never becomes a stream: later Data on it is dropped, the client may have sent
+  /// it already.
   private mutating func refuse(_ id: UInt32, _ status: Status) -> Decision {
     recent.insert(id)
     return .refuse(streamID: id, status)
   }
 
-  /// A frame that no stream can own; answered once per id, counted, and too many close the connection.
+  /// A frame that no stream can own; answered once per id, counted, and too many close the
+  /// connection.
   private mutating func misplaced(_ id: UInt32, _ status: Status) -> Decision {
     misplacedFrames += 1
     guard misplacedFrames <= WireLimits.misplacedFramesMax else {
@@ -233,8 +238,8 @@ public struct StreamToken: Hashable, Sendable {
 public enum ServerAction<Method> {
   /// Run a unary call; end it with one Response.
   case dispatchUnary(StreamToken, Method, RequestEnvelope)
-  /// Open a stream, with the payload of its Request as first message where the kind has one. `remoteClosed`: no data
-  /// will come.
+  /// Open a stream, with the payload of its Request as first message where the kind has one.
+  /// `remoteClosed`: no data will come.
   case openStream(StreamToken, Method, MethodKind, RequestEnvelope, remoteClosed: Bool)
   /// The body is one message of the stream; with `remoteClosed` it is the last.
   case deliver(StreamToken, remoteClosed: Bool)

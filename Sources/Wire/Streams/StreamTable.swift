@@ -1,7 +1,7 @@
 /// A small map from stream id to a value: open addressing, no allocation until the first entry.
 ///
-/// Ids of a client rise by two, so multiplying spreads them well. Hostile ids can at worst make probes as long as
-/// the table, which the limits on open streams keep at 2,048 entries.
+/// Ids of a client rise by two, so multiplying spreads them well. Hostile ids can at worst make
+/// probes as long as the table, which the limits on open streams keep at 2,048 entries.
 public struct StreamTable<Value> {
   private var slots: [Slot] = []
   private var mask = 0
