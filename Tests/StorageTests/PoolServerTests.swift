@@ -159,15 +159,27 @@ struct PoolServerTests {
     }
   }
 
-  @Test("a cancelled waiter leaves the queue at once")
-  func cancelledWaiter() async throws {
+  @Test("a cancelled waiter leaves the queue at once", arguments: [false, true])
+  func cancelledWaiter(releasesFirst: Bool) async throws {
     try await onLoop { loop in
       var limits = PoolLimits()
       limits.connectionsMax = 1
       let crowd = try PoolCrowd(loop, limits)
-      #expect(try await crowd.cancelWaiter() == .cancelled(outcomeUnknown: false))
+      let error = try await crowd.cancelWaiter(releasesFirst: releasesFirst)
+      #expect(error == .cancelled(outcomeUnknown: false))
       let statistics = await crowd.statistics
-      #expect(statistics.waiting == 0 && statistics.busy == 0)
+      #expect(statistics.waiting == 0 && statistics.busy == 0 && statistics.idle == 1)
+      await crowd.end()
+    }
+  }
+
+  @Test("a task that was cancelled before does not wait")
+  func cancelledBefore() async throws {
+    try await onLoop { loop in
+      var limits = PoolLimits()
+      limits.connectionsMax = 1
+      let crowd = try PoolCrowd(loop, limits)
+      #expect(try await crowd.waitCancelled() == .cancelled(outcomeUnknown: false))
       await crowd.end()
     }
   }
@@ -222,11 +234,25 @@ private actor PoolCrowd {
     return sum
   }
 
-  func cancelWaiter() async throws -> PostgresError? {
+  func cancelWaiter(releasesFirst: Bool) async throws -> PostgresError? {
     let lent = try await pool.acquire(deadline: soon())
     let waiter = Task(executorPreference: loop) { await self.waitForOne() }
     while pool.statistics.waiting == 0 { await pause(.milliseconds(1), on: loop) }
     waiter.cancel()
+    // Given to the waiter that has not run yet, the connection must come back by itself.
+    if releasesFirst { pool.release(lent) }
+    let error = await waiter.value
+    #expect(pool.statistics.waiting == 0)
+    if !releasesFirst { pool.release(lent) }
+    return error
+  }
+
+  func waitCancelled() async throws -> PostgresError? {
+    let lent = try await pool.acquire(deadline: soon())
+    let waiter = Task(executorPreference: loop) {
+      unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
+      return await self.waitForOne()
+    }
     let error = await waiter.value
     pool.release(lent)
     return error

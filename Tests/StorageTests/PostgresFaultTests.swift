@@ -233,6 +233,43 @@ struct PostgresFaultTests {
     }
   }
 
+  @Test("a backend killed after the COPY data has ended may have committed")
+  func killedAfterCopy() async throws {
+    try await connected { connection, loop in
+      _ = try await connection.script("CREATE TEMP TABLE t (a text)", deadline: soon())
+      let backend = connection.backendID
+      let killer = Task(executorPreference: loop) {
+        await pause(.milliseconds(100), on: loop)
+        try await self.kill(backend, on: loop)
+      }
+      let error = await thrown { () async throws(PostgresError) in
+        _ = try await connection.copyIn(
+          "BEGIN; COPY t FROM STDIN; SELECT pg_sleep(10); COMMIT",
+          deadline: soon()
+        ) { _ in }
+      }
+      try await killer.value
+      #expect(error == .disconnected(outcomeUnknown: true, sqlstate: "57P01"))
+    }
+  }
+
+  @Test("a cancel that comes as its statement ends does not hit the next one")
+  func lateCancel() async throws {
+    try await connected { connection, loop in
+      for round in 0..<100 {
+        let timer = loop.schedule(at: soon(.microseconds(2_000 + 20 * round))) {
+          connection.cancel()
+        }
+        let first = await thrown { () async throws(PostgresError) in
+          _ = try await connection.query("SELECT pg_sleep(0.002)", deadline: soon())
+        }
+        loop.cancel(timer)
+        #expect(first == nil || first == .cancelled(outcomeUnknown: false))
+        _ = try await connection.query("SELECT pg_sleep(0.005)", deadline: soon())
+      }
+    }
+  }
+
   @Test("a connection killed while idle says so by itself")
   func killedIdle() async throws {
     try await connected { connection, loop in

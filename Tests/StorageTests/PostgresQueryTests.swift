@@ -54,6 +54,8 @@ struct PostgresQueryTests {
   @Test("empty values are not NULL")
   func empty() async throws {
     try await connected { connection in
+      let alone = try await connection.query("SELECT $1::text", [.text("")], deadline: soon())
+      #expect(!alone.isNull(row: 0, column: 0))
       let result = try await connection.query(
         "SELECT $1::text, $2::bytea, cardinality($3::text[]), $4::text",
         [.text(""), .bytea([]), .array([String]()), .untyped("")],
