@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import EventLoop
 internal import Server
 internal import Testing
 internal import Wire

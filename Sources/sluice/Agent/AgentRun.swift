@@ -83,8 +83,9 @@ final class AgentRun {
         elapsedSeconds: (now - previous) / .seconds(1)
       )
       previous = now
+      // Shown before the next look: what was sent an interval ago is durable by now, or late.
+      if report.looks > 0 { await show(ledger) }
       try await send(measurements, ledger, &group)
-      await show(ledger)
       // The time that a send took is not added to the interval; what was missed is not made up for.
       next = max(next + command.interval, MonotonicTime.now())
       if let end, next > end {

@@ -48,8 +48,8 @@ actor AckLedger {
     return Sent(last: sequences.upperBound, at: .now())
   }
 
-  /// Waits until a batch is acknowledged as the session promises, notes how long that took, and then
-  /// until it is durable.
+  /// Waits until a batch is acknowledged as the session promises, notes how long that took, and
+  /// then until it is durable.
   ///
   /// - Throws: `ClientError` when the session has failed for good.
   func confirm(_ sent: Sent) async throws(ClientError) {

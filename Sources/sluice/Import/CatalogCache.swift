@@ -6,7 +6,8 @@ internal import Wire
 
 /// Names to ids, with what has to be said when an attribute is created.
 struct CatalogCache {
-  /// Entities remembered at most: 1 M of some 100 bytes; then all are forgotten and asked for again.
+  /// Entities remembered at most: 1 M of some 100 bytes; then all are forgotten and asked for
+  /// again.
   static let entitiesMax = 1_000_000
 
   private let client: SluiceClient

@@ -7,8 +7,8 @@ internal import Wire
 
 /// Reads files piece by piece, sends batches in the order of the input, and follows them.
 ///
-/// The same input gives the same batches: what decides is only the values and their order, so that a
-/// producer's sequence numbers say how far an interrupted import has come.
+/// The same input gives the same batches: what decides is only the values and their order, so that
+/// a producer's sequence numbers say how far an interrupted import has come.
 final class ImportRun {
   /// Bytes read from a file at a time.
   private static let readBytes = 256 << 10

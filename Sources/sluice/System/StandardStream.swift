@@ -10,7 +10,8 @@ enum StandardStream: CInt, Sendable {
 
   /// Writes all of a text.
   ///
-  /// - Throws: what went wrong (disk full); a closed pipe ends the program by SIGPIPE, as it should.
+  /// - Throws: what went wrong (disk full); a closed pipe ends the program by SIGPIPE, as it
+  ///   should.
   func write(_ text: String) throws(CommandFailure) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
