@@ -9,8 +9,8 @@ public import Wire
 /// producer has its own, so that bulk never delays a read. Calls may come from any task; one that
 /// makes many of them in a row does so inside `run`, where a call costs no change of threads.
 public actor SluiceClient {
+  private let owner: ClientLoop
   private let loop: EventLoop
-  private let thread: LoopThread
   private let addresses: [SocketAddress]
   private var connection: GatewayConnection?
   private var connectionTurn: CheckedTurn?
@@ -30,15 +30,15 @@ public actor SluiceClient {
   public init(_ addresses: [SocketAddress]) throws(SystemError) {
     precondition(!addresses.isEmpty, "a client needs a gateway")
     self.addresses = addresses
-    let loop = try EventLoop()
-    self.loop = loop
-    thread = try LoopThread(running: loop, name: "sluice-client")
+    owner = try ClientLoop()
+    loop = owner.loop
   }
 
-  /// Closes every connection, then ends the thread.
+  /// Closes every connection.
   ///
-  /// Calls under way end with `ClientError.disconnected`; what producers have not confirmed stays
-  /// unconfirmed. The client cannot be used again.
+  /// Calls under way end with `ClientError.disconnected`, later ones with `ClientError.closed`;
+  /// what producers have not confirmed stays unconfirmed. The thread ends with the last reference
+  /// to the client and its producers.
   public func close() async {
     guard !isClosed else { return }
     isClosed = true
@@ -46,7 +46,6 @@ public actor SluiceClient {
     producers.removeAll()
     connection?.close()
     connection = nil
-    loop.stop()
   }
 
   /// Runs `body` in a task that stays on the client's loop.
@@ -60,7 +59,7 @@ public actor SluiceClient {
 
   /// Opens a producer: a write session of its own, kept open over reconnects.
   public func producer(_ options: ProducerOptions) -> Producer {
-    let producer = Producer(loop: loop, addresses: addresses, options: options)
+    let producer = Producer(owner: owner, addresses: addresses, options: options)
     producers.append(producer)
     loop.spawn { await producer.run() }
     return producer

@@ -173,7 +173,8 @@ final class GatewayConnection: ReadinessHandler, FlushHandler {
       _ = streams.abandon(id)
       return continuation.resume(returning: .failure(.status(error.status)))
     }
-    // A little later than the gateway's own deadline, so that its answer comes first if there is one.
+    // A little later than the gateway's own deadline, so that its answer comes first if there is
+    // one.
     let timer = loop.schedule(at: loop.now + limit + .milliseconds(250)) { [weak self] in
       self?.finishCall(id, .failure(.timedOut))
     }

@@ -9,6 +9,7 @@ public import Wire
 /// Make it with `SluiceClient.producer`. Values are numbered in the order of `send`; every batch is
 /// kept until the gateway says that it is durable, and sent again after a reconnect.
 public actor Producer {
+  private let owner: ClientLoop
   private let loop: EventLoop
   private let session: ProducerSession
 
@@ -17,8 +18,9 @@ public actor Producer {
     unsafe loop.asUnownedSerialExecutor()
   }
 
-  init(loop: EventLoop, addresses: [SocketAddress], options: ProducerOptions) {
-    self.loop = loop
+  init(owner: ClientLoop, addresses: [SocketAddress], options: ProducerOptions) {
+    self.owner = owner
+    loop = owner.loop
     session = ProducerSession(loop: loop, addresses: addresses, options: options)
   }
 

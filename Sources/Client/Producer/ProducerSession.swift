@@ -41,6 +41,10 @@ final class ProducerSession: ClientStreamHandler {
   private var pingNonce: UInt64 = 0
   private var wantedAsked = 0
   private var isEnding = false
+  /// The gateway of the present session is about to stop and takes nothing more.
+  private var isDraining = false
+  /// Why the gateway refused or ended the last session, if it said so and trying again is right.
+  private var lastRefusal: ClientError?
   private var waiters: [Waiter] = []
 
   private enum State {
@@ -150,7 +154,8 @@ final class ProducerSession: ClientStreamHandler {
     case .opened(let opened): receive(opened)
     case .ack(let ack): receive(ack)
     case .pong: break
-    case .drain: break  // The stream ends by itself when everything is acknowledged.
+    // The stream ends by itself when what was sent is acknowledged; more would hold it open.
+    case .drain: isDraining = true
     }
   }
 
@@ -159,11 +164,16 @@ final class ProducerSession: ClientStreamHandler {
     connection?.close()
     guard let status, status.code != .ok else { return wake() }
     let error = ClientError.status(status)
+    lastRefusal = error
     if error.isRetryable { wake() } else { fail(error) }
   }
 
   private func receive(_ opened: Opened) {
     guard case .opening(let connection, let stream) = state else { return }
+    // Only this producer makes these numbers: durable ones it has not made are somebody else's.
+    guard epoch == 0 || opened.durableSeq <= window.position.produced else {
+      return fail(.status(.producerShared))
+    }
     state = .open(connection, stream: stream)
     epoch = opened.epoch
     maxBatchBytes = Int(opened.maxBatchBytes)
@@ -223,6 +233,8 @@ final class ProducerSession: ClientStreamHandler {
     }
     let stream = connection.openStream("sluice.v1.IngestService", "Write", self)
     state = .opening(connection, stream: stream)
+    isDraining = false
+    lastRefusal = nil
     let open = Open(
       protocolVersion: 1,
       producerID: options.producerID,
@@ -239,11 +251,13 @@ final class ProducerSession: ClientStreamHandler {
     }
     defer { loop.cancel(timer) }
     try await wait(for: .opened)
+    // The gateway may have refused, or the connection ended, before it was open.
+    guard case .open = state else { throw isClosed ? .closed : lastRefusal ?? .disconnected }
   }
 
   /// Sends what the grant allows, and asks for more when the next batch does not fit.
   private func pump() {
-    guard case .open(let connection, let stream) = state else { return }
+    guard case .open(let connection, let stream) = state, !isDraining else { return }
     while let batch = window.takeNext() {
       connection.send(stream, batch)
     }
@@ -325,4 +339,13 @@ final class ProducerSession: ClientStreamHandler {
     case .idle, .closed: return nil
     }
   }
+}
+
+extension Status {
+  /// What a client says that finds another's values under its own numbers.
+  fileprivate static let producerShared = Status(
+    .dataLoss,
+    "another client writes with the same producer id",
+    reason: "SEQ_CONFLICT"
+  )
 }
