@@ -35,7 +35,10 @@ let package = Package(
     .target(name: "CChecksum"),
 
     .target(
-      name: "Wire", dependencies: ["CProto", "CProtobufC", "CChecksum"], swiftSettings: settings),
+      name: "Wire",
+      dependencies: ["CProto", "CProtobufC", "CChecksum"],
+      swiftSettings: settings
+    ),
     .target(name: "EventLoop", dependencies: ["CLinux"], swiftSettings: settings),
     .target(name: "Formats", swiftSettings: settings),
     .target(
@@ -76,6 +79,21 @@ let package = Package(
     .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: settings),
     .testTarget(name: "TidyTests", swiftSettings: settings),
     .testTarget(name: "FormatsTests", dependencies: ["Formats"], swiftSettings: settings),
+    .testTarget(
+      name: "ClientTests",
+      dependencies: ["Client", "EventLoop", "Wire"],
+      swiftSettings: settings
+    ),
+    .testTarget(
+      name: "ServerTests",
+      dependencies: ["EventLoop", "Server", "Storage"],
+      swiftSettings: settings
+    ),
+    .testTarget(
+      name: "IntegrationTests",
+      dependencies: ["Client", "EventLoop", "Wire", "sluice"],
+      swiftSettings: settings
+    ),
     .testTarget(
       name: "StorageTests",
       dependencies: ["Storage", "EventLoop"],
