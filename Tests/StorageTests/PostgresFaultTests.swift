@@ -25,6 +25,22 @@ struct PostgresFaultTests {
     )
   }
 
+  /// Waits until the connection of the given role sleeps in the server.
+  private func waitUntilSleeping(_ role: String, on loop: EventLoop) async throws {
+    let watcher = try await connect(loop)
+    defer { watcher.close() }
+    var isSleeping = false
+    while !isSleeping {
+      await pause(.milliseconds(10), on: loop)
+      let result = try await watcher.query(
+        "SELECT FROM pg_stat_activity WHERE application_name = $1 AND wait_event = 'PgSleep'",
+        [.text("sluice/" + role)],
+        deadline: soon()
+      )
+      isSleeping = result.rowCount == 1
+    }
+  }
+
   @Test("a deadline cancels the statement, and the connection goes on")
   func deadline() async throws {
     try await connected { connection, _ in
@@ -89,29 +105,16 @@ struct PostgresFaultTests {
 
   @Test("cancelling the task cancels its statement")
   func taskCancelled() async throws {
-    try await connected { connection, loop in
-      let backend = connection.backendID
+    try await onLoop { loop in
       let task = Task(executorPreference: loop) {
-        let connection = try await connect(loop)
+        let connection = try await connect(loop, role: .pooled("cancelled-here"))
         defer { connection.close() }
         let error = await thrown { () async throws(PostgresError) in
-          _ = try await connection.query(
-            "SELECT pg_sleep(10), $1",
-            [.int32(backend)],
-            deadline: soon()
-          )
+          _ = try await connection.query("SELECT pg_sleep(10)", deadline: soon())
         }
         return (error, connection.isUsable)
       }
-      var isSleeping = false
-      while !isSleeping {
-        await pause(.milliseconds(10), on: loop)
-        let result = try await connection.query(
-          "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(10), $1'",
-          deadline: soon()
-        )
-        isSleeping = try result.int64(row: 0, column: 0) == 1
-      }
+      try await self.waitUntilSleeping("cancelled-here", on: loop)
       task.cancel()
       let (cancelled, isUsable) = try await task.value
       #expect(cancelled == .cancelled(outcomeUnknown: false) && isUsable)
@@ -122,19 +125,20 @@ struct PostgresFaultTests {
   func cancelledElsewhere() async throws {
     let loop = try EventLoop()
     let thread = try LoopThread(running: loop, name: "test-loop")
-    let (connected, isConnected) = AsyncStream<Void>.makeStream()
     let task = Task(executorPreference: loop) {
-      let connection = try await connect(loop)
+      let connection = try await connect(loop, role: .pooled("cancelled-elsewhere"))
       defer { connection.close() }
-      isConnected.yield()
       return await thrown { () async throws(PostgresError) in
         _ = try await connection.query("SELECT pg_sleep(10)", deadline: soon())
       }
     }
-    for await _ in connected { break }
-    try await Task.sleep(for: .milliseconds(50))
-    task.cancel()
-    #expect(try await task.value == .cancelled(outcomeUnknown: false))
+    // Another loop is another thread, and unlike the global pool not busy with other tests.
+    try await onLoop { other in
+      try await self.waitUntilSleeping("cancelled-elsewhere", on: other)
+      task.cancel()
+    }
+    let error = try await task.value
+    #expect(error == .cancelled(outcomeUnknown: false))
     loop.stop()
     thread.join()
   }
@@ -266,6 +270,26 @@ struct PostgresFaultTests {
         loop.cancel(timer)
         #expect(first == nil || first == .cancelled(outcomeUnknown: false))
         _ = try await connection.query("SELECT pg_sleep(0.005)", deadline: soon())
+      }
+    }
+  }
+
+  @Test("a cancel that comes before the server has begun is repeated")
+  func earlyCancel() async throws {
+    try await connected { connection, loop in
+      let text = String(repeating: "x", count: 1_000)
+      for _ in 0..<5 {
+        // At once: the request on its own socket overtakes the statement now and then.
+        let timer = loop.schedule(at: .now()) { connection.cancel() }
+        let error = await thrown { () async throws(PostgresError) in
+          _ = try await connection.query(
+            "SELECT pg_sleep(10), $1",
+            [.text(text)],
+            deadline: soon()
+          )
+        }
+        loop.cancel(timer)
+        #expect(error == .cancelled(outcomeUnknown: false))
       }
     }
   }

@@ -12,6 +12,9 @@ final class PostgresChannel: ReadinessHandler {
   /// How long the server may take to confirm a cancel or a ROLLBACK before the connection is
   /// closed.
   static let grace: Duration = .seconds(2)
+  /// When a cancel request without effect is repeated: a server that had not begun with the statement
+  /// ignores the first.
+  static let cancelInterval: Duration = .milliseconds(200)
 
   /// Why an operation is given up.
   enum Reason { case deadline, cancelled, closed }
@@ -24,8 +27,10 @@ final class PostgresChannel: ReadinessHandler {
 
   struct Operation {
     var phase = Phase.running
-    /// Deadline, then the end of the grace.
+    /// Deadline, then the next cancel request or the end of the grace.
     var limit: MonotonicTime
+    /// When the connection is closed without an answer, once given up.
+    var graceEnd = MonotonicTime(nanoseconds: .max)
     /// Whether the server may have got all it needs to commit.
     var isOutcomeUnknown = false
     var isCopying = false
@@ -222,17 +227,22 @@ final class PostgresChannel: ReadinessHandler {
   /// Asks the server to stop, and sets the time after which it is not waited for any more.
   func giveUp(_ reason: Reason) {
     guard operation?.phase == .running else { return }
-    let limit = loop.now + PostgresChannel.grace
     operation?.phase = .givingUp(reason)
-    operation?.limit = limit
-    if let cancelKey {
+    operation?.graceEnd = loop.now + PostgresChannel.grace
+    requestCancel()
+    advance()
+  }
+
+  private func requestCancel() {
+    if cancelRequest == nil, let cancelKey {
       cancelRequest = CancelRequest(cancelKey, on: loop) { [weak self] in
         self?.cancelRequest = nil
         self?.advance()
       }
     }
+    let limit = loop.now + PostgresChannel.cancelInterval
+    operation?.limit = limit
     armTimer(limit)
-    advance()
   }
 
   /// Closes everything; a waiting task goes on and finds the connection unusable.
@@ -315,6 +325,7 @@ final class PostgresChannel: ReadinessHandler {
     guard operation.limit <= loop.now else { return armTimer(operation.limit) }
     switch operation.phase {
     case .running: giveUp(.deadline)
+    case .givingUp where loop.now < operation.graceEnd: requestCancel()
     case .givingUp, .cleaningUp: tearDown()
     }
   }
