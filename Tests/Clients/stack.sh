@@ -44,6 +44,10 @@ find_binary() {
       die "$SLUICE_TEST_BINARY is not a program"
     (cd "$repository" && swift build --product sluice) >&2 || die "the gateway does not build"
   fi
+  # A copy: a build that goes on meanwhile must not exchange the program under the tests.
+  cp "$SLUICE_TEST_BINARY" "$folder/sluice" || die "$SLUICE_TEST_BINARY cannot be copied"
+  SLUICE_TEST_BINARY=$folder/sluice
+  "$SLUICE_TEST_BINARY" --version >/dev/null || die "the gateway's program does not run"
   export SLUICE_TEST_BINARY
 }
 

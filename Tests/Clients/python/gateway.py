@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 import uuid
 
@@ -72,17 +73,20 @@ class Gateway:
     """A gateway of a test's own."""
 
     def __init__(self, *options):
+        log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [BINARY, "serve", "--listen", "127.0.0.1:0", "--primary-dsn", DSN, *options],
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=log,
             text=True,
         )
         line = self.process.stdout.readline().strip()
         match = re.fullmatch(r"listening on (127\.0\.0\.1:[0-9]+)", line)
         if match is None:
             self.kill()
-            raise AssertionError(f"the gateway said {line!r}")
+            log.seek(0)
+            raise AssertionError(f"the gateway said {line!r} and {log.read()!r}")
+        log.close()
         self.address = match[1]
 
     def __enter__(self):

@@ -363,8 +363,11 @@ class Session:
             self.rejects[reject.seq] = reject.reason
         assert ack.staged_seq >= ack.durable_seq, f"durable beyond staged: {ack}"
         if self.ack is not None:
+            lost_staging = ack.incarnation != self.ack.incarnation
             for name in ("staged_seq", "durable_seq", "granted_bytes", "granted_seq"):
                 old, new = getattr(self.ack, name), getattr(ack, name)
+                if lost_staging and name == "staged_seq":
+                    continue  # it falls back to durable_seq
                 assert new >= old, f"{name} fell from {old} to {new}"
             for name in ("received", "written", "duplicate", "rejected"):
                 old, new = getattr(self.ack.counts, name), getattr(ack.counts, name)

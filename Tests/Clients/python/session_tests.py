@@ -94,6 +94,23 @@ def _():
         connection.check_alive()
 
 
+@test("a batch sent before Opened has come is NOT_OPENED, or written: never half")
+def _():
+    with connect() as connection:
+        fixture = Fixture(connection)
+        hasty = Session(connection)
+        message = ingest_pb2.Open(
+            protocol_version=1, producer_id=uuid.uuid4().bytes, session_id=uuid.uuid4().bytes
+        )
+        with locked("sluice.producer_state"):
+            hasty.send(ingest_pb2.WriteRequest(open=message))
+            hasty.batch(1, fixture.numbers(1, 3))
+            hasty.expect_error(FAILED_PRECONDITION, "NOT_OPENED")
+        time.sleep(0.2)
+        connection.check_alive()
+        equal(fixture.stored("count(*)")[0][0], "0", "rows")
+
+
 @test("Open twice is ALREADY_OPENED")
 def _():
     with session() as (opened, _):
@@ -184,6 +201,26 @@ def _():
             )
             equal(recorded, [["6", "10"]])
         fixture.check_stored_once(7)
+
+
+@test("two streams of the same session_id that send the same write it once")
+def _():
+    with session() as (opened, fixture), connect() as connection:
+        twin = Session(connection)
+        equal(twin.open(opened.producer, opened.session).epoch, opened.opened.epoch, "epoch")
+        seq, ends = 1, []
+        for _ in range(20):
+            for one in (opened, twin):
+                one.batch(seq, fixture.numbers(seq, 10))
+            seq += 10
+        for one in (opened, twin):
+            try:
+                one.wait_durable(200)
+                ends.append(None)
+            except CallError as error:
+                ends.append(error.check((14, ABORTED), ("DISPLACED", "FENCED")))
+        assert None in ends, f"neither of them could finish: {ends}"
+        fixture.check_stored_once(200)
 
 
 @test("several sessions share one connection without mixing")

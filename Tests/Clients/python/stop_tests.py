@@ -1,16 +1,18 @@
-"""How a gateway stops: drain, grace, sudden death."""
+"""What needs a gateway of its own: drain, grace, sudden death, and what may hold up others."""
 
 import os
 import signal
 import socket
+import subprocess
 import time
 import uuid
 
 from checks import at_least, at_most, equal, test
 from framing import DATA, ConnectionClosed, Frame, Silence
-from gateway import Fixture, Gateway, Target, connect, locked, wait_until
-from protocol import UNAVAILABLE, CallError, Connection, Session, SessionEnded, error_of
-from protocol import catalog_pb2, health_pb2
+from gateway import DSN, Fixture, Gateway, Target, connect, locked, sql, wait_until
+from protocol import FLAG, UNAVAILABLE, CallError, Connection, Session, SessionEnded
+from protocol import columns_of, error_of
+from protocol import admin_pb2, catalog_pb2, health_pb2
 
 
 def refuses_connections(address):
@@ -261,6 +263,242 @@ def _():
                 if answer.durable_seq < 1000:
                     later.wait_durable(1000)
             fixture.check_stored_once(1000)
+
+
+def figures(connection):
+    answer = connection.call(
+        "sluice.v1.AdminService",
+        "GetStatus",
+        admin_pb2.GetStatusRequest(),
+        admin_pb2.GetStatusResponse,
+    )
+    return {figure.name: figure.value for figure in answer.figures}
+
+
+def disturb(gateway, fixture, number):
+    """Opens a session and ends it in one of many ways."""
+    connection = Connection(gateway.address)
+    opened = Session(connection)
+    opened.open(staged=number % 2 == 1)
+    way = number % 9
+    if way == 0:
+        connection.reset()
+        return
+    opened.batch(1, fixture.numbers(1, 100))
+    if way == 1:
+        connection.reset()
+        return
+    if way == 2:
+        opened.batch(102, fixture.numbers(102, 1))  # a gap
+    elif way == 3:
+        opened.batch(1, fixture.numbers(1, 100, start=7))  # a conflict
+    elif way == 4:
+        opened.batch(101, fixture.numbers(101, 3_000))  # beyond the grant
+    elif way == 5:
+        opened.want(200_000)
+    elif way == 6:
+        opened.batch(101, [(1, 2**60, 1, 1, 1.0)] * 50)  # unknown names
+        connection.reset()
+        return
+    elif way == 7:
+        opened.batch(101, fixture.numbers(101, 3), crc=5)
+    else:
+        opened.finish()
+    try:
+        while True:
+            opened.receive(0.1)
+    except (SessionEnded, CallError, ConnectionClosed, Silence):
+        pass
+    connection.reset()
+
+
+@test("sessions that end in any way leave nothing behind: no grant, no session, no connection")
+def _():
+    with Gateway("--workers", "1") as gateway, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        for number in range(90):
+            disturb(gateway, fixture, number)
+
+        def is_clean():
+            found = figures(connection)
+            gauges = ("sessions.open", "ingest.granted_bytes", "ingest.waiting_bytes")
+            left = {name: found[name] for name in gauges if found[name] != 0}
+            if found["connections.open"] != 1:
+                left["connections.open"] = found["connections.open"]
+            is_clean.left = left
+            return not left
+
+        try:
+            wait_until(is_clean, 5)
+        except AssertionError:
+            raise AssertionError(f"left behind: {is_clean.left}") from None
+        gateway.terminate()
+        equal(gateway.wait(10), 0, "exit status")
+
+
+def bad_flags(fixture, count):
+    return [(FLAG, 2**61 + n, fixture.attribute[FLAG], 1, True) for n in range(count)]
+
+
+@test("some thousand bad values hold up nobody: acknowledged as soon as good ones")
+def _():
+    with Gateway("--workers", "1") as gateway, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        opened, other = Session(connection), None
+        opened.open()
+        values = bad_flags(fixture, 5_000)
+        opened.want(columns_of(values).ByteSize())
+        start = time.monotonic()
+        opened.batch(1, values)
+        with Connection(gateway.address) as neighbour:
+            other = Session(neighbour)
+            other.open()
+            other.batch(1, fixture.numbers(1, 1))
+            other.wait_durable(1, 60)
+            waited = time.monotonic() - start
+        opened.wait_durable(5_000, 60)
+        took = time.monotonic() - start
+        assert took < 3, f"5,000 bad values took {took:.1f} s, and a neighbour {waited:.1f} s"
+
+
+@test("more rejects than one Ack names come in the next ones, also at the end")
+def _():
+    with Gateway("--workers", "1") as gateway, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        opened = Session(connection)
+        opened.open()
+        values = bad_flags(fixture, 12_000)
+        opened.want(columns_of(values).ByteSize())
+        opened.batch(1, values)
+        opened.end()
+        equal(opened.ack.durable_seq, 12_000, "durable_seq")
+        equal(len(opened.rejects), 12_000, "rejects")
+        equal(opened.ack.counts.rejected, 12_000, "counts.rejected")
+
+
+def crash_postgres():
+    """Kills a server process: PostgreSQL ends all others and recovers; UNLOGGED tables are empty."""
+    process = subprocess.Popen(
+        ["psql", "-XqAt", "-d", DSN, "-c", "SELECT pg_backend_pid()", "-c", "SELECT pg_sleep(60)"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    pid = int(process.stdout.readline())
+    if os.geteuid() == 0 or os.stat(f"/proc/{pid}").st_uid == os.geteuid():
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+
+def database_is_up():
+    try:
+        return sql("SELECT 1") == [["1"]]
+    except AssertionError:
+        return False
+
+
+def write_over_a_crash(staged):
+    """Writes 2,000 values while PostgreSQL crashes twice; resends as a client has to."""
+    with Gateway() as gateway:
+        with Connection(gateway.address) as connection:
+            fixture = Fixture(connection)
+        producer, total = uuid.uuid4().bytes, 2_000
+        durable, crashes, sessions, deadline = 0, 0, 0, time.monotonic() + 60
+        incarnations, highest_durable = set(), 0
+        while durable < total:
+            assert time.monotonic() < deadline, f"stuck at {durable} after {sessions} sessions"
+            sessions += 1
+            with Connection(gateway.address) as connection:
+                opened = Session(connection)
+                try:
+                    durable = opened.open(producer, staged=staged).durable_seq
+                    incarnations.add(opened.opened.incarnation)
+                    at_least(durable, highest_durable, "durable_seq after what was acknowledged")
+                    seq, incarnation = durable + 1, opened.opened.incarnation
+                    while durable < total:
+                        while seq <= total and seq - durable <= 400:
+                            opened.batch(seq, fixture.numbers(seq, 20))
+                            seq += 20
+                        message = opened.receive(20)
+                        if message.WhichOneof("message") != "ack":
+                            continue
+                        durable = message.ack.durable_seq
+                        highest_durable = durable
+                        if message.ack.incarnation != incarnation:
+                            # Staging was lost: what is not durable is sent again.
+                            incarnation, seq = message.ack.incarnation, durable + 1
+                            incarnations.add(incarnation)
+                        if durable >= total * (crashes + 1) // 3 and crashes < 2:
+                            crashes += 1
+                            crash_postgres()
+                            wait_until(database_is_up, 20, "the database")
+                except CallError as error:
+                    error.check(UNAVAILABLE)
+                    time.sleep(min(error.retry_seconds, 1))
+                except ConnectionClosed:
+                    time.sleep(0.1)
+        equal(crashes, 2, "crashes")
+        fixture.check_stored_once(total)
+        return incarnations
+
+
+@test("a crash of PostgreSQL in the middle loses and doubles nothing (DURABLE)")
+def _():
+    write_over_a_crash(staged=False)
+
+
+@test("a crash of PostgreSQL in the middle loses and doubles nothing (STAGED)")
+def _():
+    write_over_a_crash(staged=True)
+
+
+@test("STAGED: after PostgreSQL lost its staging area Opened has another incarnation")
+def _():
+    with Gateway() as gateway, Connection(gateway.address) as connection:
+        producer = uuid.uuid4().bytes
+        before = Session(connection).open(producer, staged=True).incarnation
+        equal(Session(connection).open(producer, staged=True).incarnation, before, "at first")
+        crash_postgres()
+        wait_until(database_is_up, 20, "the database")
+        deadline = time.monotonic() + 20
+        while True:
+            assert time.monotonic() < deadline, "no session could be opened"
+            try:
+                answer = Session(connection).open(producer, staged=True)
+                break
+            except CallError as error:
+                error.check(UNAVAILABLE, "DATABASE_UNAVAILABLE")
+                time.sleep(0.2)
+        assert answer.incarnation != before, f"the incarnation is still {before}"
+
+
+@test("STAGED: a producer that is connected is told when PostgreSQL lost its staging area")
+def _():
+    with Gateway() as gateway, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        opened = Session(connection)
+        opened.open(staged=True)
+        opened.batch(1, fixture.numbers(1, 10))
+        opened.wait_durable(10)
+        before = opened.opened.incarnation
+        crash_postgres()
+        wait_until(database_is_up, 20, "the database")
+        # Told by an Ack with another incarnation, or by the end of the session.
+        told, seq, deadline = False, 11, time.monotonic() + 15
+        try:
+            while not told:
+                assert time.monotonic() < deadline, "the producer was not told within 15 s"
+                opened.batch(seq, fixture.numbers(seq, 1))
+                seq += 1
+                try:
+                    while True:
+                        message = opened.receive(0.2)
+                        told = told or message.ack.incarnation not in (0, before)
+                except Silence:
+                    pass
+        except CallError as error:
+            error.check(UNAVAILABLE)
 
 
 @test("the gateway under test still runs, and stops as asked")
