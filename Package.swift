@@ -75,6 +75,21 @@ let package = Package(
       swiftSettings: settings
     ),
 
+    // A producer whose values can be computed, for Tests/Faults.
+    .executableTarget(
+      name: "faultproducer",
+      dependencies: ["Client", "EventLoop", "Wire"],
+      path: "Tests/Faults/Producer",
+      swiftSettings: settings
+    ),
+    .testTarget(
+      name: "CommandLineTests",
+      dependencies: [
+        "sluice", "Client", "EventLoop", "Formats", "Server", "Wire",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings
+    ),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: settings),
     .testTarget(name: "EventLoopTests", dependencies: ["EventLoop"], swiftSettings: settings),
     .testTarget(name: "TidyTests", swiftSettings: settings),
