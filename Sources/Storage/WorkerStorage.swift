@@ -200,6 +200,9 @@ public final class WorkerStorage {
     }
   }
 
+  /// Changes when the staging area was lost; 0 before this worker has staged anything.
+  public var stagingIncarnation: UInt64 { staged.incarnation }
+
   /// What all lanes have done.
   public var laneStatistics: LaneStatistics {
     var sum = LaneStatistics()
@@ -210,6 +213,7 @@ public final class WorkerStorage {
       sum.groupsRetried += part.groupsRetried
       sum.hotFolded += part.hotFolded
       sum.valuesRefused += part.valuesRefused
+      sum.stagingLost += part.stagingLost
     }
     sum.waitingBytes = Int64(durable.reduce(0) { $0 + $1.waitingBytes } + staged.waitingBytes)
     return sum

@@ -130,6 +130,8 @@ struct  Sluice__V1__FlagSection
 /*
  * Labels or documents: one run of bytes, and where each text ends in it. Text i is
  * text[end_offset[i-1] ..< end_offset[i]], the first one starting at 0.
+ * A label has at most 64 KiB, a document 512 KiB and 128 levels; longer ones are rejected (TOO_LONG,
+ * JSON_TOO_DEEP).
  */
 struct  Sluice__V1__TextSection
 {

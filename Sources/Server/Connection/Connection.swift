@@ -26,6 +26,7 @@ final class Connection: ReadinessHandler, FlushHandler {
 
   private var isFlushScheduled = false
   private var closesAfterFlush = false
+  private var isInputEnded = false
   private var lastOutputProgress: MonotonicTime
   private var frameStart: MonotonicTime
   private var heldBytes = 0
@@ -100,6 +101,8 @@ final class Connection: ReadinessHandler, FlushHandler {
   func ready(_ readiness: Readiness) {
     if readiness.contains(.writable) { flush() }
     guard !isClosed else { return }
+    // After its own end of input only a broken connection is still reported.
+    if isInputEnded, !readiness.isDisjoint(with: [.hangup, .error]) { return close() }
     if readiness.isSuperset(of: .readable) || !readiness.isDisjoint(with: [.hangup, .error]) {
       read()
     }
@@ -117,7 +120,7 @@ final class Connection: ReadinessHandler, FlushHandler {
         return close()
       }
       guard case .bytes(let count) = outcome else {
-        if outcome == .endOfStream { close() }
+        if outcome == .endOfStream { inputEnded() }
         return
       }
       taken += count
@@ -127,6 +130,20 @@ final class Connection: ReadinessHandler, FlushHandler {
       guard !isClosed, wantsInput, count == context.readBuffer.byteCount else { break }
     }
     if !isClosed { updateInterest() }
+  }
+
+  /// The client has shut down its side: what it waits for is finished, everything else ends.
+  private func inputEnded() {
+    isInputEnded = true
+    for (id, session) in sessions where !session.finishesByItself {
+      sessions[id] = nil
+      session.connectionClosed()
+    }
+    guard !sessions.isEmpty || streams.unaryCallsInFlight > 0 || !output.isEmpty else {
+      return close()
+    }
+    closeWhenIdle()
+    updateInterest()
   }
 
   private func receive(_ bytes: RawSpan) {
@@ -164,7 +181,7 @@ final class Connection: ReadinessHandler, FlushHandler {
     case .dispatchUnary(let token, let method, let envelope):
       dispatch(token, method, envelope, body)
     case .openStream(let token, let method, _, let envelope, let remoteClosed):
-      open(token, method, body.extracting(envelope.payload), remoteClosed: remoteClosed)
+      open(token, method, envelope, body, remoteClosed: remoteClosed)
     case .deliver(let token, let remoteClosed):
       sessions[token.id]?.receive(body)
       if remoteClosed { sessions[token.id]?.halfClose() }
@@ -239,18 +256,39 @@ final class Connection: ReadinessHandler, FlushHandler {
   private func open(
     _ token: StreamToken,
     _ method: Method,
-    _ payload: RawSpan,
+    _ envelope: RequestEnvelope,
+    _ body: RawSpan,
     remoteClosed: Bool
   ) {
     if context.isDraining {
       _ = streams.end(token)
       return write(.draining, token.id)
     }
+    let timeout = envelope.timeoutNanoseconds
+    guard timeout >= 0 else {
+      _ = streams.end(token)
+      return write(.deadlineExceeded, token.id)
+    }
+    if timeout > 0 {
+      let deadline = context.loop.now + .nanoseconds(timeout)
+      deadlines[token.id] = context.loop.schedule(at: deadline) { [weak self] in
+        self?.expire(token)
+      }
+    }
+    let payload = body.extracting(envelope.payload)
     let stream = ServerStream(token: token, connection: self)
     let session = context.makeStreamHandler(method, stream)
     sessions[token.id] = session
     if payload.byteCount > 0 { session.receive(payload) }
     if remoteClosed { sessions[token.id]?.halfClose() }
+  }
+
+  /// Ends a stream whose caller does not wait any longer.
+  private func expire(_ token: StreamToken) {
+    deadlines[token.id] = nil
+    let session = sessions[token.id]
+    end(token, .deadlineExceeded)
+    session?.connectionClosed()
   }
 
   /// Appends one message to a stream that is open; false when it is not any more.
@@ -269,6 +307,7 @@ final class Connection: ReadinessHandler, FlushHandler {
   /// Ends a stream, well without a status and with an error otherwise.
   func end(_ token: StreamToken, _ status: Status?) {
     guard !isClosed, streams.end(token) else { return }
+    cancelDeadline(token)
     sessions[token.id] = nil
     if let status {
       write(status, token.id)
@@ -325,7 +364,7 @@ final class Connection: ReadinessHandler, FlushHandler {
     updateInterest()
   }
 
-  private var wantsInput: Bool { output.count < ServerLimits.outputSoftBytes }
+  private var wantsInput: Bool { !isInputEnded && output.count < ServerLimits.outputSoftBytes }
 
   private func updateInterest() {
     guard let registration else { return }

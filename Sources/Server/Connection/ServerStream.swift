@@ -13,6 +13,8 @@ protocol StreamHandler: AnyObject {
   func connectionClosed()
   /// The gateway is about to stop.
   func drain()
+  /// Whether the stream will end without hearing anything more from the client.
+  var finishesByItself: Bool { get }
   /// There is room for output: write what was held back.
   func writePending()
   /// Called every second.
@@ -20,6 +22,7 @@ protocol StreamHandler: AnyObject {
 }
 
 extension StreamHandler {
+  var finishesByItself: Bool { false }
   func writePending() {}
   func checkAge(_ now: MonotonicTime) {}
 }

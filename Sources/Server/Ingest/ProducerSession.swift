@@ -52,6 +52,7 @@ final class ProducerSession {
 
   private let opened: OpenedProducer
   private let isStaged: Bool
+  private var incarnation: UInt64
   private var rejects: [Reject] = []
   private var token: [UInt8] = []
 
@@ -67,6 +68,7 @@ final class ProducerSession {
     self.isStaged = isStaged
     self.lane = lane
     self.window = window
+    incarnation = opened.incarnation
     head = ProducerHead(durable: opened.durable, recent: opened.recent)
   }
 
@@ -95,16 +97,16 @@ final class ProducerSession {
   func accepts(_ batch: BatchView, _ budget: inout IngestBudget) -> Status? {
     let bytes = batch.columns.byteCount
     guard bytes <= ServerLimits.batchBytesMax else {
-      return .badBatch("columns are longer than max_batch_bytes")
+      return .badBatch("batch.columns", "is longer than max_batch_bytes")
     }
     guard batch.count > 0, batch.count <= UInt32(ServerLimits.batchValuesMax) else {
-      return .badBatch("count is 0 or more than max_batch_values")
+      return .badBatch("batch.count", "is 0 or more than max_batch_values")
     }
     guard window.receive(bytes) else { return .grantOverrun }
     let (last, overflow) = batch.firstSeq.addingReportingOverflow(UInt64(batch.count) - 1)
     guard !overflow, last <= grantedSequence else { return .grantOverrun }
     guard crc32c(batch.columns) == batch.crc32c else {
-      return .badBatch("crc32c is not the checksum of columns")
+      return .badBatch("batch.crc32c", "is not the checksum of columns")
     }
     counts.received += UInt64(batch.count)
     return nil
@@ -145,6 +147,13 @@ final class ProducerSession {
     }
   }
 
+  /// Notes the staging area's incarnation; whether the client must be told of a new one.
+  func observe(incarnation found: UInt64) -> Bool {
+    guard isStaged, found != 0, found != incarnation else { return false }
+    incarnation = found
+    return true
+  }
+
   /// The next Ack; `isAckPending` stays set when there are more rejects than one Ack names.
   func takeAck() -> Ack {
     let named = Array(rejects.prefix(ServerLimits.rejectsPerAckMax))
@@ -158,7 +167,7 @@ final class ProducerSession {
       grantedSeq: grantedSequence,
       rejects: named,
       counts: counts,
-      incarnation: opened.incarnation
+      incarnation: incarnation
     )
   }
 }
@@ -192,8 +201,16 @@ extension Status {
     .invalid(field, what, reason: "BAD_OPEN")
   }
 
-  static func badBatch(_ what: String) -> Status {
-    Status(.invalidArgument, "the batch is malformed: \(what)", reason: "BAD_BATCH")
+  static func badBatch(_ field: String, _ what: String) -> Status {
+    .invalid(field, what, reason: "BAD_BATCH")
+  }
+
+  /// A message that cannot be read, under the reason that the protocol has for it.
+  static func unreadable(_ error: MessageError, _ reason: String) -> Status {
+    var status = error.status
+    // What is too large stays RESOURCE_EXHAUSTED with its own reason.
+    if status.code == .invalidArgument { status.reason = reason }
+    return status
   }
 
   static let alreadyOpened = Status(

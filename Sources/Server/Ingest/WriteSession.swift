@@ -55,7 +55,9 @@ final class WriteSession: StreamHandler {
       case .ping(let ping): receive(ping)
       }
     } catch {
-      fail(error.status)
+      // Before Open the message should have been one, afterwards a batch: the reasons the protocol names.
+      let isOpen = if case .new = state { false } else { true }
+      fail(.unreadable(error, isOpen ? "BAD_BATCH" : "BAD_OPEN"))
     }
   }
 
@@ -110,7 +112,14 @@ final class WriteSession: StreamHandler {
     finish()
   }
 
+  var finishesByItself: Bool { isHalfClosed }
+
   func checkAge(_ now: MonotonicTime) {
+    if case .open(let session) = state,
+      session.observe(incarnation: context.storage.stagingIncarnation)
+    {
+      acknowledgeSoon()
+    }
     if case .new = state, now - startedAt > .seconds(ServerLimits.openSeconds) {
       fail(.notOpenedInTime)
     }
@@ -181,7 +190,8 @@ final class WriteSession: StreamHandler {
       if isFirst { context.worker.run(.recall, of: id) }
     case .gap(let expected): fail(.gap(expected: expected))
     case .conflict: fail(.sequenceConflict)
-    case .malformed: fail(.badBatch("first_seq and count are not a range of sequence numbers"))
+    case .malformed:
+      fail(.badBatch("batch.first_seq", "makes no range of sequence numbers with count"))
     }
   }
 
@@ -197,7 +207,7 @@ final class WriteSession: StreamHandler {
       }
       guard !isTaken else { return }
     } catch {
-      return fail(error.status)
+      return fail(.unreadable(error, "BAD_BATCH"))
     }
     // Ids nobody here knows: ask the database, and keep everything behind this batch in order.
     session.deferred.prepend(DeferredBatch(batch, verdict: .accept(skipping: skipping)))

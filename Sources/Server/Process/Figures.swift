@@ -24,6 +24,7 @@ enum Figure: Int, CaseIterable, Sendable {
   case groupsCommitted
   case groupsStaged
   case groupsRetried
+  case stagingLost
   case grantedBytes
   case waitingBytes
   case catalogEntities
@@ -56,6 +57,7 @@ enum Figure: Int, CaseIterable, Sendable {
     case .groupsCommitted: "ingest.groups_committed"
     case .groupsStaged: "ingest.groups_staged"
     case .groupsRetried: "ingest.groups_retried"
+    case .stagingLost: "ingest.staging_lost"
     case .grantedBytes: "ingest.granted_bytes"
     case .waitingBytes: "ingest.waiting_bytes"
     case .catalogEntities: "catalog.entities"
@@ -99,6 +101,7 @@ enum Figure: Int, CaseIterable, Sendable {
     case .groupsCommitted: "DURABLE transactions committed."
     case .groupsStaged: "STAGED transactions committed."
     case .groupsRetried: "Transactions tried again after a fault of the database or a lost place."
+    case .stagingLost: "Times a crash of PostgreSQL emptied the staging area, as workers saw it."
     case .grantedBytes: "Bytes that sessions may have under way."
     case .waitingBytes: "Bytes of rows waiting for a writer."
     case .catalogEntities: "Entities this gateway knows."

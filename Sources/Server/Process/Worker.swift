@@ -101,6 +101,7 @@ actor Worker {
     figures[.groupsStaged] = lanes.groupsStaged
     figures[.groupsRetried] = lanes.groupsRetried
     figures[.hotFolded] = lanes.hotFolded
+    figures[.stagingLost] = lanes.stagingLost
     figures[.waitingBytes] = lanes.waitingBytes
     figures[.catalogEntities] = Int64(context.storage.catalog.entityCount)
     figures[.catalogAttributes] = Int64(context.storage.catalog.attributeCount)

@@ -112,6 +112,8 @@ public struct LaneStatistics: Sendable {
   public var hotFolded: Int64 = 0
   /// Bytes of rows that are not committed.
   public var waitingBytes: Int64 = 0
+  /// Times the staging area was lost; what was in it is promoted from memory, or sent again.
+  public var stagingLost: Int64 = 0
   /// Values that PostgreSQL refused although all checks passed.
   public var valuesRefused: Int64 = 0
 

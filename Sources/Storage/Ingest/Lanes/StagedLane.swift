@@ -29,6 +29,8 @@ public final class StagedLane: Lane {
   private var isEnding = false
   private var isAbandoned = false
   private var own = LaneStatistics()
+  /// Of the staging area, as last read; 0 before. A new one: what was staged is in memory only.
+  public private(set) var incarnation: UInt64 = 0
 
   /// One of the two tables that take turns.
   private struct Segment {
@@ -70,6 +72,7 @@ public final class StagedLane: Lane {
   public var statistics: LaneStatistics {
     var sum = promoter.statistics
     sum.groupsStaged = own.groupsStaged
+    sum.stagingLost = own.stagingLost
     sum.groupsRetried += own.groupsRetried
     return sum
   }
@@ -90,8 +93,9 @@ public final class StagedLane: Lane {
     while !isAbandoned {
       guard let group = queue.take() else {
         guard !isEnding else { break }
-        guard await !truncateIfIdle() else { continue }
-        await queue.sleep(atMost: segments.contains { $0.bytes > 0 } ? .seconds(1) : nil)
+        guard await !tidyUp() else { continue }
+        // Once it has staged something it looks once a second whether that is still there.
+        await queue.sleep(atMost: segmentsGeneration >= 0 ? .seconds(1) : nil)
         continue
       }
       isWriting = true
@@ -170,10 +174,7 @@ public final class StagedLane: Lane {
         )
         segments.append(Segment(name: result.text(row: 0, column: 0) ?? ""))
       }
-      _ = try await connection.query(
-        "SELECT sluice.staging_incarnation()",
-        deadline: loop.now + .seconds(10)
-      )
+      try await readIncarnation(connection)
       segmentsGeneration = self.connection.generation
     }
     if segments[current].bytes > StagedLane.segmentBytesMax {
@@ -185,6 +186,35 @@ public final class StagedLane: Lane {
       }
     }
     return segments[current].name
+  }
+
+  /// Learns whether the staging area was lost: any crash recovery empties it.
+  private func readIncarnation(_ connection: PostgresConnection) async throws(PostgresError) {
+    let result = try await connection.query(
+      "SELECT sluice.staging_incarnation()",
+      deadline: loop.now + .seconds(10)
+    )
+    let found = UInt64(clamping: try result.int64(row: 0, column: 0) ?? 0)
+    if incarnation != 0, incarnation != found { own.stagingLost += 1 }
+    incarnation = found
+  }
+
+  /// With nothing to do: empties segments, and looks whether the staging area is still the same.
+  ///
+  /// - Returns: whether there may be something to do again.
+  private func tidyUp() async -> Bool {
+    if await truncateIfIdle() { return true }
+    guard segmentsGeneration >= 0, queue.isEmpty, !isEnding else { return false }
+    do throws(PostgresError) {
+      if segmentsGeneration == connection.generation {
+        try await readIncarnation(connection.ready())
+      } else {
+        _ = try await readySegment()
+      }
+    } catch {
+      connection.report(error, doing: "looking after staging")
+    }
+    return false
   }
 
   /// Empties a segment whose values are all durable; false when it has others or is being read.

@@ -114,13 +114,16 @@ extension Migration {
         SELECT tenants[r.slot], producers[r.slot], r.seq, r.reason
         FROM unnest(slots, seqs, reasons) AS r(slot, seq, reason)
         ON CONFLICT (tenant_id, producer_id, seq) DO NOTHING;
-        DELETE FROM sluice.rejected_values v
-        USING (SELECT DISTINCT tenants[s] AS tenant_id, producers[s] AS producer_id
-          FROM unnest(slots) AS s) AS p,
-        LATERAL (SELECT o.seq FROM sluice.rejected_values o
-                 WHERE o.tenant_id = p.tenant_id AND o.producer_id = p.producer_id
-                 ORDER BY o.seq DESC OFFSET 10000 LIMIT 1) AS oldest
-        WHERE v.tenant_id = p.tenant_id AND v.producer_id = p.producer_id AND v.seq <= oldest.seq;
+        -- The cutoff is found once per producer: left to the planner it would be found once per row.
+        WITH cutoffs AS MATERIALIZED (
+          SELECT p.tenant_id, p.producer_id, oldest.seq
+          FROM (SELECT DISTINCT tenants[s] AS tenant_id, producers[s] AS producer_id
+            FROM unnest(slots) AS s) AS p,
+          LATERAL (SELECT o.seq FROM sluice.rejected_values o
+                   WHERE o.tenant_id = p.tenant_id AND o.producer_id = p.producer_id
+                   ORDER BY o.seq DESC OFFSET 10000 LIMIT 1) AS oldest)
+        DELETE FROM sluice.rejected_values v USING cutoffs c
+        WHERE v.tenant_id = c.tenant_id AND v.producer_id = c.producer_id AND v.seq <= c.seq;
       END
       $function$;
 
