@@ -29,7 +29,8 @@ public final class StagedLane: Lane {
   private var isEnding = false
   private var isAbandoned = false
   private var own = LaneStatistics()
-  /// Of the staging area, as last read; 0 before. A new one: what was staged is in memory only.
+  /// Of the staging area as last read, 0 before; a new one means that what was staged is in memory
+  /// only.
   public private(set) var incarnation: UInt64 = 0
 
   /// One of the two tables that take turns.
