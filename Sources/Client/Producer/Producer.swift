@@ -38,14 +38,18 @@ public actor Producer {
 
   /// Sends values, waiting while too much is unconfirmed.
   ///
+  /// With a spool it does not wait: the values are in the spool when it returns.
+  ///
   /// - Parameter columns: at least one value; not larger than the gateway's `max_batch_bytes`.
   /// - Returns: the sequence numbers that the values got, in the order of the sections.
   /// - Throws: `ClientError`: the session has failed for good (fenced, conflict, refused), the
-  ///   batch is too large, or the producer was closed. A lost connection is not an error here.
+  ///   batch is too large, the spool is full (`isSpoolFull`: send the same again later) or cannot
+  ///   be written, or the producer was closed. A lost connection is not an error here.
   @discardableResult
   public func send(_ columns: ColumnsBuilder) async throws(ClientError) -> ClosedRange<UInt64> {
     precondition(columns.count > 0, "an empty batch has no sequence numbers")
     let bytes = columns.encoded()
+    if session.isSpooled { return try session.spool(columns: bytes, count: UInt32(columns.count)) }
     try await session.wait(for: .room(bytes: bytes.count))
     // Other callers may have taken the room while this one was woken.
     while !session.window.hasRoom(for: bytes.count) {
@@ -99,6 +103,9 @@ public actor Producer {
 
   /// How often the session was opened again.
   public var reopenings: Int { session.reopenings }
+
+  /// Acknowledged values that a failover of the database lost and that were no longer kept here.
+  public var lostRanges: [ClosedRange<UInt64>] { session.lostRanges }
 
   /// Rejected values since the last call, by sequence number.
   public func takeRejects() -> [Reject] {

@@ -16,6 +16,9 @@ public struct ProducerOptions: Sendable {
   public var clientName: String
   /// Bytes of batches that may wait for confirmation, at least one batch; then `send` waits.
   public var windowBytesMax: Int
+  /// Keeps batches on the disk until they are durable, over the end of the process: then `send`
+  /// never waits for the gateway, and a gateway that is away is waited for without end.
+  public var spool: Spool?
   /// Until when a first connection is tried; later ones are tried for ever.
   public var firstConnectDeadline: MonotonicTime
 
@@ -35,6 +38,24 @@ public struct ProducerOptions: Sendable {
     self.clientName = clientName
     self.windowBytesMax = windowBytesMax
     firstConnectDeadline = MonotonicTime.now() + connectWithin
+  }
+}
+
+extension ProducerOptions {
+  /// Options for a producer that keeps its batches, and its id, in a spool.
+  public init(
+    spool: Spool,
+    durability: Durability = .durable,
+    clientName: String = "sluice-swift",
+    windowBytesMax: Int = 32 << 20
+  ) {
+    self.init(
+      producerID: spool.producerID,
+      durability: durability,
+      clientName: clientName,
+      windowBytesMax: windowBytesMax
+    )
+    self.spool = spool
   }
 }
 

@@ -29,6 +29,8 @@ final class ProducerSession: ClientStreamHandler {
   /// Times the session was opened again after it had been open.
   private(set) var reopenings = 0
   var rejects: [Reject] = []
+  /// What the gateway said that a failover of its database has lost.
+  private(set) var lostRanges: [ClosedRange<UInt64>] = []
 
   private let loop: EventLoop
   private let addresses: [SocketAddress]
@@ -46,6 +48,7 @@ final class ProducerSession: ClientStreamHandler {
   /// Why the gateway refused or ended the last session, if it said so and trying again is right.
   private var lastRefusal: ClientError?
   private var waiters: [Waiter] = []
+  private var isSyncScheduled = false
 
   private enum State {
     case idle
@@ -75,6 +78,9 @@ final class ProducerSession: ClientStreamHandler {
     self.options = options
     window = ProducerWindow(bytesMax: options.windowBytesMax)
     lastHeard = loop.now
+    guard let spool = options.spool else { return }
+    window.numbered(upTo: spool.produced)
+    refill()
   }
 
   // MARK: For the producer
@@ -87,6 +93,30 @@ final class ProducerSession: ClientStreamHandler {
   func append(columns: [UInt8], count: UInt32) -> ClosedRange<UInt64> {
     let checksum = crc32c(columns.rawSpan)
     let batch = window.append(columns: columns, count: count, checksum: checksum)
+    pump()
+    return batch.first...batch.last
+  }
+
+  var isSpooled: Bool { options.spool != nil }
+
+  /// Writes a batch to the spool, and sends it when everything before it has been sent.
+  ///
+  /// - Throws: `ClientError`: the session has failed or is closed, the spool is full, or the batch is
+  ///   larger than the gateway takes, as far as that is known.
+  func spool(columns: [UInt8], count: UInt32) throws(ClientError) -> ClosedRange<UInt64> {
+    guard let spool = options.spool else { preconditionFailure("asked by `isSpooled`") }
+    if let failure { throw failure }
+    guard maxBatchBytes == 0 || columns.count <= maxBatchBytes else {
+      throw .tooLarge(bytes: columns.count, limit: maxBatchBytes)
+    }
+    let (batch, isTaken) = try spool.append(
+      columns: columns,
+      count: count,
+      isTaken: window.hasRoom(for: columns.count)
+    )
+    window.numbered(upTo: batch.last)
+    if isTaken { window.keep(batch) }
+    scheduleSync(spool)
     pump()
     return batch.first...batch.last
   }
@@ -119,7 +149,7 @@ final class ProducerSession: ClientStreamHandler {
         try await wait(for: .ended)
       } catch {
         guard error.isRetryable else { return fail(error) }
-        if isFirst, loop.now > options.firstConnectDeadline { return fail(error) }
+        if isFirst, !isSpooled, loop.now > options.firstConnectDeadline { return fail(error) }
       }
       guard !isClosed, !isEnding || !window.isEmpty else { return finish(.closed) }
       addressIndex = (addressIndex + 1) % addresses.count
@@ -174,6 +204,18 @@ final class ProducerSession: ClientStreamHandler {
     guard epoch == 0 || opened.durableSeq <= window.position.produced else {
       return fail(.status(.producerShared))
     }
+    if let spool = options.spool, epoch == 0, opened.durableSeq > spool.openedLast {
+      // Values that were numbered before this answer would pass for those others.
+      guard window.position.produced == spool.openedLast else {
+        return fail(.status(.producerShared))
+      }
+      guard onSpool({ () throws(ClientError) in try spool.advance(past: opened.durableSeq) })
+      else { return }
+    }
+    if opened.lostFromSeq > 0, opened.lostToSeq >= opened.lostFromSeq {
+      let range = opened.lostFromSeq...opened.lostToSeq
+      if lostRanges.last != range { lostRanges.append(range) }
+    }
     state = .open(connection, stream: stream)
     epoch = opened.epoch
     maxBatchBytes = Int(opened.maxBatchBytes)
@@ -185,6 +227,7 @@ final class ProducerSession: ClientStreamHandler {
       grantedBytes: opened.grantedBytes,
       grantedSequence: opened.grantedSeq
     )
+    releaseSpooled()
     pump()
     wake()
     scheduleLinkCheck()
@@ -207,6 +250,7 @@ final class ProducerSession: ClientStreamHandler {
       grantedSequence: ack.grantedSeq
     )
     if granted != nil, window.wantedBytes != granted { wantedAsked = 0 }
+    releaseSpooled()
     pump()
     wake()
   }
@@ -241,7 +285,7 @@ final class ProducerSession: ClientStreamHandler {
       token: options.token,
       durability: options.durability,
       sessionID: RandomID.bytes(),
-      lowestHeldSeq: window.lowestHeld,
+      lowestHeldSeq: lowestHeld,
       clientName: options.clientName
     )
     connection.send(stream, WriteRequest.open(open))
@@ -253,6 +297,51 @@ final class ProducerSession: ClientStreamHandler {
     try await wait(for: .opened)
     // The gateway may have refused, or the connection ended, before it was open.
     guard case .open = state else { throw isClosed ? .closed : lastRefusal ?? .disconnected }
+  }
+
+  /// The lowest number that can still be sent; the next one when everything is durable, so that a
+  /// gateway that has lost some of it neither waits for them nor is silent about it.
+  private var lowestHeld: UInt64 {
+    guard window.isEmpty else { return window.lowestHeld }
+    return window.position.produced == 0 ? 0 : window.position.produced + 1
+  }
+
+  /// Deletes what is durable from the spool, and reads on.
+  private func releaseSpooled() {
+    guard let spool = options.spool else { return }
+    let durable = window.position.durable
+    guard onSpool({ () throws(ClientError) in try spool.release(through: durable) })
+    else { return }
+    refill()
+  }
+
+  /// Reads from the spool what there is room for.
+  private func refill() {
+    guard let spool = options.spool else { return }
+    onSpool { () throws(ClientError) in
+      while let batch = try spool.next(fits: { window.hasRoom(for: $0) }) { window.keep(batch) }
+    }
+  }
+
+  /// Does something with the spool; should that fail, the session has failed.
+  @discardableResult
+  private func onSpool(_ body: () throws(ClientError) -> Void) -> Bool {
+    do throws(ClientError) {
+      try body()
+      return true
+    } catch {
+      fail(error)
+      return false
+    }
+  }
+
+  private func scheduleSync(_ spool: Spool) {
+    guard case .interval(let interval) = spool.sync, !isSyncScheduled else { return }
+    isSyncScheduled = true
+    _ = loop.schedule(at: loop.now + interval) { [weak self] in
+      self?.isSyncScheduled = false
+      spool.startSync()
+    }
   }
 
   /// Sends what the grant allows, and asks for more when the next batch does not fit.

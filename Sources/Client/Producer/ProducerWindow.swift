@@ -51,6 +51,18 @@ struct ProducerWindow: Sendable {
     batches.isEmpty || self.bytes + bytes <= bytesMax
   }
 
+  /// Values up to `sequence` have numbers, wherever their batches are kept.
+  mutating func numbered(upTo sequence: UInt64) {
+    position.produced = max(position.produced, sequence)
+  }
+
+  /// Keeps a batch that has its numbers: the one that follows the last one kept.
+  mutating func keep(_ batch: PendingBatch) {
+    assert(batches.last.map { $0.last < batch.first } ?? true, "batches come in order")
+    bytes += batch.columns.count
+    batches.append(batch)
+  }
+
   /// Numbers a batch and keeps it.
   mutating func append(columns: [UInt8], count: UInt32, checksum: UInt32) -> PendingBatch {
     let batch = PendingBatch(
@@ -59,9 +71,8 @@ struct ProducerWindow: Sendable {
       checksum: checksum,
       columns: columns
     )
-    position.produced = batch.last
-    bytes += columns.count
-    batches.append(batch)
+    numbered(upTo: batch.last)
+    keep(batch)
     return batch
   }
 
@@ -72,7 +83,7 @@ struct ProducerWindow: Sendable {
     grantedBytes: UInt64,
     grantedSequence: UInt64
   ) {
-    if batches.isEmpty { position.produced = max(position.produced, durable) }
+    numbered(upTo: durable)
     position.durable = max(position.durable, durable)
     // Staging may have been lost: then its position falls back.
     position.staged = max(staged, position.durable)
