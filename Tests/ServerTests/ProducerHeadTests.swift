@@ -18,7 +18,8 @@ struct ProducerHeadTests {
     }
   }
 
-  /// A producer with 1...10 and 11...20 durable, 21...30 and 31...40 on their way; checksums 1 to 4.
+  /// A producer with 1...10 and 11...20 durable, 21...30 and 31...40 on their way; checksums 1 to
+  /// 4.
   private func subject() -> Subject {
     let subject = Subject(
       durable: 20,

@@ -5,7 +5,8 @@ import Testing
 
 @Suite("pages and buckets of history", .needsDatabases)
 struct ReadsHistoryTests {
-  /// Many values with equal times, entities and attributes, over several partitions and the staging table.
+  /// Many values with equal times, entities and attributes, over several partitions and the staging
+  /// table.
   private static let fill = """
     SELECT setseed(0.5);
     SELECT sluice.ensure_partitions('day', 3);

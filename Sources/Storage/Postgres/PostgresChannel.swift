@@ -12,8 +12,8 @@ final class PostgresChannel: ReadinessHandler {
   /// How long the server may take to confirm a cancel or a ROLLBACK before the connection is
   /// closed.
   static let grace: Duration = .seconds(2)
-  /// When a cancel request without effect is repeated: a server that had not begun with the statement
-  /// ignores the first.
+  /// When a cancel request without effect is repeated: a server that had not begun with the
+  /// statement ignores the first.
   static let cancelInterval: Duration = .milliseconds(200)
 
   /// Why an operation is given up.

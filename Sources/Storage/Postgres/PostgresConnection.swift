@@ -365,6 +365,12 @@ public final class PostgresConnection {
   }
 }
 
+extension PostgresConnection: CustomReflectable {
+  /// Shows nothing: from here everything on the loop can be reached, which a failing test would
+  /// print.
+  public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
 extension PostgresServerError {
   /// A kept statement does not fit the tables any more, or is gone: it has to be parsed again.
   fileprivate var meansStaleStatement: Bool { sqlstate == "0A000" || sqlstate == "26000" }

@@ -222,3 +222,8 @@ public final class PostgresPool {
     }
   }
 }
+
+extension PostgresPool: CustomReflectable {
+  /// Shows the counters only, as from here everything on the loop can be reached.
+  public var customMirror: Mirror { Mirror(self, children: ["statistics": statistics]) }
+}

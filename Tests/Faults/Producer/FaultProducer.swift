@@ -8,14 +8,14 @@ import Wire
 
 /// Sends numbers until it is told to stop (SIGTERM) and writes down every position it was promised.
 ///
-/// Value `n` of a producer is observed at `base + n` microseconds and has the number `n * 0.5`; the checker
-/// computes the same. A producer that was killed starts again under its id and goes on where the database
-/// says: what it would have kept on disk it can compute.
+/// Value `n` of a producer is observed at `base + n` microseconds and has the number `n * 0.5`; the
+/// checker computes the same. A producer that was killed starts again under its id and goes on
+/// where the database says: what it would have kept on disk it can compute.
 ///
 ///     faultproducer GATEWAYS PRODUCER-ID ENTITY ATTRIBUTE BASE durable|staged BATCH PAUSE-MS LOG
 ///
-/// The log gets lines `durable N` and `staged N`, written before anything is built on them, and at the end
-/// `finished N`: everything up to N is durable and the session was closed in order.
+/// The log gets lines `durable N` and `staged N`, written before anything is built on them, and at
+/// the end `finished N`: everything up to N is durable and the session was closed in order.
 @main
 struct FaultProducer {
   static func main() async {
