@@ -13,6 +13,13 @@ struct AgentReport: Sendable {
   var sentCount = 0
   var seconds = 0.0
   var ledger: LedgerProgress?
+  /// Whether what is unconfirmed is in a spool.
+  var isSpooled = false
+  /// Values of spools that earlier agents left and that were sent.
+  var adoptedCount: UInt64 = 0
+
+  /// Values that the next start sends.
+  var keptCount: UInt64 { isSpooled ? unconfirmedCount : 0 }
 
   /// Values that no gateway has confirmed.
   var unconfirmedCount: UInt64 {
@@ -61,6 +68,10 @@ struct AgentReport: Sendable {
     json.value(ledger?.counts.rejected ?? 0)
     json.key("values_unconfirmed")
     json.value(unconfirmedCount)
+    json.key("values_in_spool")
+    json.value(keptCount)
+    json.key("values_lost_by_failover")
+    json.value(ledger?.lostCount ?? 0)
     json.key("seconds")
     json.value(seconds)
     json.key("ack_latency_ms")

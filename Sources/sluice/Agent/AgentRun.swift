@@ -15,7 +15,7 @@ final class AgentRun {
   private let command: AgentCommand
   private let entity: String
   private let session: GatewaySession
-  private let identity: ProducerIdentity
+  private let storage: AgentStorage
   private let signals: StopSignals
   private let hotNames: Set<String>
   private var cache: CatalogCache
@@ -23,18 +23,22 @@ final class AgentRun {
   private var report: AgentReport
   private var line = TransientLine()
   private var newest: [String: PointValue] = [:]
+  private var orphans: [Producer] = []
+  /// Attributes whose ids are in the catalog file.
+  private var savedCount = 0
+  private var isWaitingForGateway = false
 
   init(
     _ command: AgentCommand,
     _ entity: String,
     _ session: GatewaySession,
-    _ identity: ProducerIdentity,
+    _ storage: AgentStorage,
     _ signals: StopSignals
   ) {
     self.command = command
     self.entity = entity
     self.session = session
-    self.identity = identity
+    self.storage = storage
     self.signals = signals
     hotNames = Set(command.hot.split(separator: ",").map(String.init))
     cache = CatalogCache(session.client)
@@ -45,28 +49,107 @@ final class AgentRun {
   ///
   /// - Throws: `ClientError` when no gateway answers at the start, or the session failed for good.
   func run() async throws -> AgentReport {
-    let producer = await session.client.producer(
-      ProducerOptions(
-        producerID: identity.id,
-        durability: command.staged ? .staged : .durable,
-        clientName: "sluice-agent/\(Environment.hostName)",
-        windowBytesMax: Self.windowBytes
-      )
-    )
-    try await producer.waitUntilOpen()
+    let producer = await session.client.producer(options())
+    if case .memory = storage { try await producer.waitUntilOpen() }
     let ledger = AckLedger(session.client, producer, isStaged: command.staged)
     let start = MonotonicTime.now()
     defer { line.clear() }
     try await withThrowingDiscardingTaskGroup { group in
+      await self.sendOrphans(&group)
       try await self.look(until: self.command.duration.map { start + $0 }, ledger, &group)
-      await self.waitForConfirmations(ledger, &group)
+      await self.waitForConfirmations(ledger, producer, &group)
       self.report.ledger = await ledger.progress()
       // Whoever still waits for a confirmation learns that none will come.
       await producer.close()
+      for orphan in self.orphans { await orphan.close() }
       group.cancelAll()
     }
     report.seconds = (MonotonicTime.now() - start) / .seconds(1)
+    if case .spool(let claim, _) = storage { try claim.spool.close() }
     return report
+  }
+
+  private func options() -> ProducerOptions {
+    let name = "sluice-agent/\(Environment.hostName)"
+    let durability = command.staged ? Durability.staged : .durable
+    switch storage {
+    case .memory(let identity):
+      return ProducerOptions(
+        producerID: identity.id,
+        durability: durability,
+        clientName: name,
+        windowBytesMax: Self.windowBytes
+      )
+    case .spool(let claim, _):
+      return ProducerOptions(
+        spool: claim.spool,
+        durability: durability,
+        clientName: name,
+        windowBytesMax: Self.windowBytes
+      )
+    }
+  }
+
+  // MARK: Spool
+
+  /// Sends what agents left behind whose spools cannot be written to, each as its own producer.
+  private func sendOrphans(_ group: inout ThrowingDiscardingTaskGroup<any Error>) async {
+    guard case .spool(let claim, _) = storage else { return }
+    report.isSpooled = true
+    for spool in claim.orphans + [claim.spool] where spool.cutBytes > 0 {
+      warn(
+        "\(spool.cutBytes) bytes at the end of \(spool.folder) were not whole and have been cut;"
+          + " no gateway had acknowledged them through this agent"
+      )
+    }
+    for spool in claim.orphans {
+      let producer = await session.client.producer(
+        ProducerOptions(spool: spool, clientName: "sluice-agent/\(Environment.hostName)")
+      )
+      orphans.append(producer)
+      group.addTask {
+        do throws(ClientError) {
+          try await producer.waitUntilDurable(spool.produced)
+          try await producer.finish()
+          try spool.remove()
+        } catch {
+          // Closed by the agent itself: the next start goes on with it.
+          if error != .closed { throw error }
+        }
+      }
+    }
+  }
+
+  /// Puts a look into the spool; while that is full, says so and waits for room.
+  private func keep(
+    _ columns: ColumnsBuilder,
+    _ ledger: AckLedger
+  ) async throws -> AckLedger.Sent? {
+    let start = MonotonicTime.now()
+    var isFull = false
+    while true {
+      do throws(ClientError) {
+        let sent = try await ledger.keep(columns)
+        if isFull {
+          let seconds = Quantity.seconds((MonotonicTime.now() - start) / .seconds(1))
+          warn("the spool has room again; nothing was sampled for \(seconds)")
+        }
+        return sent
+      } catch {
+        guard error.isSpoolFull else { throw error }
+        if !isFull { warn("\(error); sampling pauses until there is room") }
+        isFull = true
+        guard !signals.isStopping else {
+          throw CommandFailure("\(error); the last look of this host was not kept", .unavailable)
+        }
+        await signals.sleep(until: MonotonicTime.now() + .milliseconds(200))
+      }
+    }
+  }
+
+  private func warn(_ text: String) {
+    line.clear()
+    StandardStream.error.note("warning: \(text)\n")
   }
 
   private func look(
@@ -119,10 +202,15 @@ final class AgentRun {
     }
     guard !packer.isEmpty else { return }
     let (columns, lines) = packer.take()
-    let sent = try await ledger.send(columns, lines)
+    let sent: AckLedger.Sent?
+    switch storage {
+    case .memory: sent = try await ledger.send(columns, lines)
+    case .spool: sent = try await keep(columns, ledger)
+    }
     report.looks += 1
     report.sentCount += columns.count
     report.attributes = max(report.attributes, columns.count)
+    guard let sent else { return }
     let client = session.client
     group.addTask {
       let result: Result<Void, ClientError> = await client.run {
@@ -149,19 +237,37 @@ final class AgentRun {
     }
     do throws(ClientError) {
       try await cache.resolve(entities: [entity], attributes: specs)
+      remember()
       return true
     } catch {
       guard error.isRetryable else { throw error }
+      if case .spool(_, let catalog) = storage { catalog.load(into: &cache) }
+      if report.isSpooled, cache.entity(entity) == nil, !isWaitingForGateway {
+        isWaitingForGateway = true
+        warn("\(error); nothing can be kept before the gateway has named this host's attributes")
+      }
       return cache.entity(entity) != nil
     }
   }
 
+  /// Writes down ids for a start without a gateway.
+  private func remember() {
+    guard case .spool(_, let catalog) = storage, let id = cache.entity(entity),
+      cache.knownAttributes.count > savedCount
+    else { return }
+    savedCount = cache.knownAttributes.count
+    catalog.save(entity: entity, id: id, cache.knownAttributes)
+  }
+
   private func waitForConfirmations(
     _ ledger: AckLedger,
+    _ producer: Producer,
     _ group: inout ThrowingDiscardingTaskGroup<any Error>
   ) async {
     let end = MonotonicTime.now() + Self.finishMax
-    while !group.isEmpty, !group.isCancelled, MonotonicTime.now() < end {
+    while !group.isCancelled, MonotonicTime.now() < end {
+      let position = await producer.position
+      guard !group.isEmpty || position.durable < position.produced else { return }
       await signals.pause()
     }
   }

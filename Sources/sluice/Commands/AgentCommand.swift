@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Client
 internal import EventLoop
 internal import Formats
 
@@ -13,13 +14,20 @@ struct AgentCommand: ParsableCommand {
       what was not confirmed is kept and sent again. SIGTERM and SIGINT end the agent when \
       everything is durable.
 
+      With --spool every look is kept on disk until it is durable: it outlives the agent, kill -9 \
+      included, and a gateway that is away for however long. When --spool-max is reached the agent \
+      says so and looks again once there is room; it drops nothing. What a power cut can take is \
+      the last 0.1 s, nothing with --spool-sync always.
+
       Examples:
         sluice agent
         sluice agent --interval 5s --entity rack7.web1 --gateway gw1:7171,gw2:7171
+        sluice agent --spool /var/lib/sluice
         sluice agent --duration 10s --json
 
-      Exit codes: 0 stopped as asked, everything durable; 69 no gateway at the start, or values \
-      were left unconfirmed at the end.
+      Exit codes: 0 stopped as asked, everything durable or in the spool; 69 no gateway at the \
+      start, or values were left unconfirmed at the end, both without --spool; 74 the spool cannot \
+      be used.
       """
   )
 
@@ -49,6 +57,32 @@ struct AgentCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Keep what is not durable in this folder, over restarts; other agents may share it.",
+      valueName: "dir"
+    )
+  )
+  var spool: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Size of the spool at most, with K, M or G.",
+      valueName: "size"
+    ),
+    transform: SpoolArguments.bytes
+  )
+  var spoolMax = 1 << 30
+
+  @Option(
+    help: ArgumentHelp(
+      "When the spool is synced: always (before sending) or interval (every 100 ms).",
+      valueName: "when"
+    ),
+    transform: SpoolArguments.sync
+  )
+  var spoolSync = SpoolOptions.Sync.interval(.milliseconds(100))
+
+  @Option(
+    help: ArgumentHelp(
       "Attributes to make hot when they are created: all, none, or names.",
       valueName: "name,…"
     )
@@ -67,6 +101,9 @@ struct AgentCommand: ParsableCommand {
     guard interval >= .milliseconds(10) else {
       throw ValidationError("--interval is at least 10ms")
     }
+    guard spool == nil || producer == nil else {
+      throw ValidationError("choose one of --spool, which keeps the producer's id, and --producer")
+    }
   }
 
   func run() throws {
@@ -76,11 +113,33 @@ struct AgentCommand: ParsableCommand {
     let command = self
     try GatewaySession.run(gateway, prepare: { try StopSignals($0) }) { session, signals in
       defer { signals.close() }
-      let identity = try ProducerIdentity(hex: nil, file: file)
-      let run = AgentRun(command, key, session, identity, signals)
+      let storage: AgentStorage
+      if let folder = command.spool {
+        storage = .spool(
+          try Spool.claim(
+            SpoolOptions(
+              folder: folder,
+              name: "agent \(key) \(address)",
+              bytesMax: command.spoolMax,
+              sync: command.spoolSync
+            )
+          ),
+          try AgentCatalogFile("\(folder)/\(Self.fileName(key, "\(address)")).catalog")
+        )
+      } else {
+        storage = .memory(try ProducerIdentity(hex: nil, file: file))
+      }
+      let run = AgentRun(command, key, session, storage, signals)
       let report = try await run.run()
       try StandardStream.output.write(command.json ? report.json() : report.text())
-      guard report.unconfirmedCount == 0 else {
+      StandardStream.error.note(report.ledger?.lostText ?? "")
+      if report.keptCount > 0 {
+        let count = Quantity.grouped(report.keptCount)
+        StandardStream.error.note(
+          "\(count) values are not durable yet; the next start sends them from the spool\n"
+        )
+      }
+      guard report.unconfirmedCount == 0 || report.isSpooled else {
         throw CommandFailure(
           "\(report.unconfirmedCount) values were not confirmed before the end; they are lost",
           .unavailable
@@ -94,10 +153,14 @@ struct AgentCommand: ParsableCommand {
     let environment = Environment.variables
     let folder =
       environment["XDG_STATE_HOME"] ?? environment["HOME"].map { $0 + "/.local/state" } ?? "/tmp"
+    return "\(folder)/sluice/\(Self.fileName(key, gateway)).producer"
+  }
+
+  private static func fileName(_ key: String, _ gateway: String) -> String {
     let name = "agent-\(key)-\(gateway)".map { character in
       character.isASCII && (character.isLetter || character.isNumber || "._-".contains(character))
         ? String(character) : "_"
     }
-    return "\(folder)/sluice/\(name.joined()).producer"
+    return name.joined()
   }
 }

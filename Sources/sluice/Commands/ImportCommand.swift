@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Formats
+internal import Wire
 
 // `sluice import`: files of telemetry into the gateway.
 
@@ -12,9 +13,13 @@ struct ImportCommand: ParsableCommand {
       type); the header says which. Entities and attributes that do not exist are created. A line \
       that cannot be read is skipped, counted and shown, unless --strict says to stop there.
 
+      With --state or --spool an import that was interrupted, however, writes every value once when \
+      it is started again with the same input and options. An input that has changed is refused.
+
       Examples:
         sluice import cpu.csv --entity web1 --hot all --unit cpu=%
         sluice import readings.csv --time-column at --precision ms --types state=label
+        sluice import cpu.csv --entity web1 --state cpu.state
         sluice import metrics.lp --entity-tag host --hot cpu.idle
         zcat old.csv.gz | sluice import - --format csv --json
 
@@ -65,11 +70,19 @@ struct ImportCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Keep the producer's id in a file, which is made if need be.",
+      "Remember in a file how far the import has come; started again it goes on there.",
       valueName: "file"
     )
   )
   var state: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Keep the state in this folder, under a name made of the files and options.",
+      valueName: "dir"
+    )
+  )
+  var spool: String?
 
   @Flag(inversion: .prefixedNo, help: "Show the progress (default: when it is a terminal).")
   var progress: Bool?
@@ -80,8 +93,8 @@ struct ImportCommand: ParsableCommand {
   @OptionGroup(title: "Gateway") var gateway: GatewayOptions
 
   func validate() throws {
-    guard producerID == nil || state == nil else {
-      throw ValidationError("choose one of --producer-id and --state")
+    guard [producerID, state, spool].count(where: { $0 != nil }) <= 1 else {
+      throw ValidationError("choose one of --producer-id, --state and --spool")
     }
     guard producerID.map({ Hexadecimal.bytes($0)?.count == 16 }) ?? true else {
       throw ValidationError("--producer-id is 32 hexadecimal digits")
@@ -97,10 +110,32 @@ struct ImportCommand: ParsableCommand {
     let plan = try ImportPlan(self)
     let command = self
     try GatewaySession.run(gateway, prepare: { $0 }) { session, loop in
-      let identity = try ProducerIdentity(hex: command.producerID, file: command.state)
-      let report = try await ImportRun(plan, session, identity, loop).run()
+      let file = command.state ?? command.spool.map { "\($0)/\(command.stateName)" }
+      let identity = try ProducerIdentity(hex: command.producerID, file: file)
+      var plan = plan
+      var state: ImportState?
+      if let file {
+        let opened = try ImportState(beside: file, now: Environment.now)
+        plan.use(now: opened.now, command)
+        state = opened
+      }
+      let report = try await ImportRun(plan, session, identity, state, loop).run()
+      StandardStream.error.note(report.ledger?.lostText ?? "")
       try command.finish(report)
     }
+  }
+
+  /// The same for the same input; if it is not, the batches will tell.
+  private var stateName: String {
+    let words = files + rename + hot + unit
+    let bytes = Array(words.joined(separator: "\n").utf8)
+    // Bytes of bytes: nothing is reinterpreted.
+    let number = unsafe crc32c(bytes.span.bytes)
+    let name = (files[0].split(separator: "/").last ?? "input").map { character in
+      character.isASCII && (character.isLetter || character.isNumber || "._-".contains(character))
+        ? String(character) : "_"
+    }
+    return "import-\(name.joined())-\(String(number, radix: 16)).state"
   }
 
   /// Prints what happened, and fails when something was left out.

@@ -18,6 +18,7 @@ actor AckLedger {
   private var latencies = LatencyLog()
   private var unplaced: [Reject] = []
   private var rejects = RejectedValues()
+  private var isConfirming = false
 
   private struct Batch {
     let sequences: ClosedRange<UInt64>
@@ -48,11 +49,23 @@ actor AckLedger {
     return Sent(last: sequences.upperBound, at: .now())
   }
 
+  /// Puts a batch into the producer's spool; nothing is remembered of it here.
+  ///
+  /// - Returns: what to confirm, for one batch at a time; nil while another is being confirmed.
+  /// - Throws: `ClientError` when the spool is full or the session has failed for good.
+  func keep(_ columns: ColumnsBuilder) async throws(ClientError) -> Sent? {
+    let sequences = try await producer.send(columns)
+    guard !isConfirming else { return nil }
+    isConfirming = true
+    return Sent(last: sequences.upperBound, at: .now())
+  }
+
   /// Waits until a batch is acknowledged as the session promises, notes how long that took, and
   /// then until it is durable.
   ///
   /// - Throws: `ClientError` when the session has failed for good.
   func confirm(_ sent: Sent) async throws(ClientError) {
+    defer { isConfirming = false }
     if isStaged { try await producer.waitUntilStaged(sent.last) }
     if !isStaged { try await producer.waitUntilDurable(sent.last) }
     latencies.append((MonotonicTime.now() - sent.at) / .milliseconds(1))
@@ -68,6 +81,7 @@ actor AckLedger {
       counts: await producer.counts,
       reopenings: await producer.reopenings,
       token: await producer.token,
+      lost: await producer.lostRanges,
       rejects: rejects,
       latencies: latencies.summary
     )
@@ -117,8 +131,24 @@ struct LedgerProgress: Sendable {
   let counts: Counts
   let reopenings: Int
   let token: [UInt8]
+  /// What a failover of the database lost after it was acknowledged.
+  let lost: [ClosedRange<UInt64>]
   let rejects: RejectedValues
   let latencies: Latencies
+}
+
+extension LedgerProgress {
+  /// Values that a failover lost.
+  var lostCount: UInt64 { lost.reduce(0) { $0 + UInt64($1.count) } }
+
+  /// A warning about values that a failover lost; empty when it lost none.
+  var lostText: String {
+    let ranges = lost.map { "\($0.lowerBound)-\($0.upperBound)" }.joined(separator: ", ")
+    return lost.isEmpty
+      ? ""
+      : "warning: a failover of the database lost \(lostCount) acknowledged values (\(ranges));"
+        + " lost_ranges keeps the record\n"
+  }
 }
 
 /// Why values are rejected, in words.

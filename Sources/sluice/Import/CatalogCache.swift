@@ -66,6 +66,19 @@ struct CatalogCache {
     return status.reason == "ATTRIBUTE_TYPE_MISMATCH"
   }
 
+  /// Takes over an id that was learnt by an earlier process; what is known stays.
+  mutating func adopt(entity key: String, id: Int64) {
+    if entities[key] == nil { entities[key] = id }
+  }
+
+  /// Takes over an attribute that was learnt by an earlier process; what is known stays.
+  mutating func adopt(_ attribute: Attribute) {
+    if attributes[attribute.name] == nil { attributes[attribute.name] = attribute }
+  }
+
+  /// Every attribute that is known.
+  var knownAttributes: some Collection<Attribute> { attributes.values }
+
   /// The id of an entity, once it was resolved.
   func entity(_ key: String) -> Int64? { entities[key] }
 

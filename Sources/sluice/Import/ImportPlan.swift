@@ -7,7 +7,7 @@ struct ImportPlan: Sendable {
   let files: [String]
   let format: InputFormat
   let csv: CSVImportOptions
-  let lineProtocol: LineProtocolImport.Options
+  private(set) var lineProtocol: LineProtocolImport.Options
   /// New names of attributes by the ones they have in the input.
   let names: [String: String]
   let units: [String: String]
@@ -33,6 +33,11 @@ struct ImportPlan: Sendable {
     isStaged = command.staged
     isStrict = command.strict
     showsProgress = command.progress
+  }
+
+  /// Gives lines without a time that of an earlier run, so that they are the same lines.
+  mutating func use(now: Timestamp, _ command: ImportCommand) {
+    lineProtocol = command.format.lineProtocolOptions(now: now)
   }
 
   /// The importer for a file that starts with these bytes.

@@ -10,6 +10,8 @@ struct ImportReport: Sendable {
   var recordCount = 0
   var readCount = 0
   var batchCount = 0
+  /// Values that an earlier run has written.
+  var earlierCount: UInt64 = 0
   var seconds = 0.0
   /// What could not be read.
   var skippedCount = 0
@@ -50,6 +52,9 @@ struct ImportReport: Sendable {
     table.append(["points written", Quantity.grouped(writtenCount)])
     if let duplicate = ledger?.counts.duplicate, duplicate > 0 {
       table.append(["points already there", Quantity.grouped(duplicate)])
+    }
+    if earlierCount > 0 {
+      table.append(["written by an earlier run", Quantity.grouped(earlierCount)])
     }
     table.append(["points rejected", Quantity.grouped(rejectedCount)])
     table.append(["skipped in the input", Quantity.grouped(skippedCount)])
@@ -92,6 +97,7 @@ struct ImportReport: Sendable {
     add("points_read") { $0.value(readCount) }
     add("points_written") { $0.value(writtenCount) }
     add("points_duplicate") { $0.value(ledger?.counts.duplicate ?? 0) }
+    add("points_written_earlier") { $0.value(earlierCount) }
     add("points_rejected") { $0.value(rejectedCount) }
     add("input_skipped") { $0.value(skippedCount) }
     add("bytes_read") { $0.value(bytesRead) }

@@ -22,6 +22,10 @@ final class ImportRun {
   private let plan: ImportPlan
   private let session: GatewaySession
   private let identity: ProducerIdentity
+  /// What earlier runs have done; nil for an import that is not gone on with.
+  private let state: ImportState?
+  /// The gateway's position when this run began.
+  private var durableAtStart: UInt64 = 0
   private let loop: EventLoop
   private var cache: CatalogCache
   private var packer = BatchPacker()
@@ -34,12 +38,14 @@ final class ImportRun {
     _ plan: ImportPlan,
     _ session: GatewaySession,
     _ identity: ProducerIdentity,
+    _ state: ImportState?,
     _ loop: EventLoop
   ) {
     self.loop = loop
     self.plan = plan
     self.session = session
     self.identity = identity
+    self.state = state
     cache = CatalogCache(session.client)
     report = ImportReport(files: plan.files)
     progress = ImportProgress(isShown: plan.showsProgress)
@@ -63,7 +69,8 @@ final class ImportRun {
     )
     try await producer.waitUntilOpen()
     let ledger = AckLedger(session.client, producer, isStaged: plan.isStaged)
-    progress.firstSequence = await ledger.position().durable
+    durableAtStart = await ledger.position().durable
+    progress.firstSequence = state == nil ? durableAtStart : 0
     let start = MonotonicTime.now()
     do {
       try await withThrowingDiscardingTaskGroup { group in
@@ -72,6 +79,7 @@ final class ImportRun {
         }
         try await self.flush(ledger, &group)
         try await self.send(ledger, &group)
+        if !self.isStopped { try self.state?.finish(durable: self.durableAtStart) }
         await self.showUntilDone(ledger, &group)
       }
       report.seconds = (MonotonicTime.now() - start) / .seconds(1)
@@ -234,11 +242,24 @@ final class ImportRun {
   ) async throws {
     guard !packer.isEmpty else { return }
     let (columns, lines) = packer.take()
+    if let state {
+      let decision = try state.next(
+        columns.encoded(),
+        count: lines.count,
+        durable: durableAtStart
+      )
+      guard decision != .skip else {
+        report.earlierCount += UInt64(lines.count)
+        return
+      }
+    }
     let sent: AckLedger.Sent
     do throws(ClientError) {
       sent = try await ledger.send(columns, lines)
     } catch {
-      guard case .tooLarge(let bytes, let limit) = error, lines.count == 1 else { throw error }
+      // With a state it has a number already, which another gateway may take.
+      guard case .tooLarge(let bytes, let limit) = error, lines.count == 1, state == nil
+      else { throw error }
       let size = "\(Quantity.bytes(bytes)) are more than the gateway's \(Quantity.bytes(limit))"
       report.readCount -= 1
       return skip(InputProblem(source: lines[0], advice: "the value is too large: \(size)"))
