@@ -37,27 +37,24 @@ enum Command {
     try await onThread {
       let folder = FileManager.default.temporaryDirectory
       let name = UUID().uuidString
-      let output = folder.appendingPathComponent("\(name).out")
-      let errors = folder.appendingPathComponent("\(name).err")
+      let files = ["in", "out", "err"].map { folder.appendingPathComponent("\(name).\($0)") }
       defer {
-        for file in [output, errors] { remove(file) }
+        for file in files { remove(file) }
       }
-      let process = Process()
-      process.executableURL = URL(fileURLWithPath: path)
-      process.arguments = arguments
-      process.environment = environment
-      process.standardOutput = try emptyFile(output)
-      process.standardError = try emptyFile(errors)
-      let pipe = Pipe()
-      process.standardInput = pipe
-      try process.run()
-      pipe.fileHandleForWriting.write(Data(input.utf8))
-      try pipe.fileHandleForWriting.close()
-      process.waitUntilExit()
+      try Data(input.utf8).write(to: files[0])
+      let pid = try Spawn.start(
+        path,
+        arguments,
+        environment: environment,
+        input: files[0].path,
+        output: files[1].path,
+        errors: files[2].path
+      )
+      let status = Spawn.wait(pid)
       return CommandResult(
-        status: process.terminationStatus,
-        output: try String(contentsOf: output, encoding: .utf8),
-        errors: try String(contentsOf: errors, encoding: .utf8)
+        status: status,
+        output: try String(contentsOf: files[1], encoding: .utf8),
+        errors: try String(contentsOf: files[2], encoding: .utf8)
       )
     }
   }
@@ -65,13 +62,6 @@ enum Command {
   /// Removes a file of ours; one that is gone already is as good.
   static func remove(_ file: URL) {
     try? FileManager.default.removeItem(at: file)
-  }
-
-  static func emptyFile(_ file: URL) throws -> FileHandle {
-    guard FileManager.default.createFile(atPath: file.path, contents: nil) else {
-      throw HarnessError("cannot create \(file.path)")
-    }
-    return try FileHandle(forWritingTo: file)
   }
 
   /// Runs blocking code on a thread of its own.

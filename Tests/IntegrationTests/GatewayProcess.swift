@@ -113,27 +113,15 @@ final class RunningProgram: Sendable {
     let output = folder.appendingPathComponent("\(name).out")
     let errors = folder.appendingPathComponent("\(name).err")
     let ended = Ended()
-    let pid = try await withCheckedThrowingContinuation {
-      (continuation: CheckedContinuation<Int32, any Error>) in
-      Thread.detachNewThread {
-        let process = Process()
-        do {
-          process.executableURL = URL(fileURLWithPath: path)
-          process.arguments = arguments
-          process.environment = Command.environment
-          process.standardInput = FileHandle.nullDevice
-          process.standardOutput = try Command.emptyFile(output)
-          process.standardError = try Command.emptyFile(errors)
-          try process.run()
-        } catch {
-          return continuation.resume(throwing: error)
-        }
-        continuation.resume(returning: process.processIdentifier)
-        process.waitUntilExit()
-        let signalled = process.terminationReason == .uncaughtSignal
-        ended.status = signalled ? -process.terminationStatus : process.terminationStatus
-      }
-    }
+    let pid = try Spawn.start(
+      path,
+      arguments,
+      environment: Command.environment,
+      input: "/dev/null",
+      output: output.path,
+      errors: errors.path
+    )
+    Thread.detachNewThread { ended.status = Spawn.wait(pid) }
     return RunningProgram(pid: pid, outputFile: output, errorFile: errors, ended: ended)
   }
 
