@@ -24,7 +24,7 @@ enum Spawn {
     output: String,
     errors: String
   ) throws -> pid_t {
-    var actions = posix_spawn_file_actions_t()
+    var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
     let made = O_WRONLY | O_CREAT | O_TRUNC
@@ -77,6 +77,6 @@ private final class CStrings {
   }
 
   deinit {
-    for unsafepointer in unsafe pointers { unsafe free(pointer) }
+    unsafe pointers.forEach { unsafe free($0) }
   }
 }
