@@ -15,8 +15,6 @@ struct AgentReport: Sendable {
   var ledger: LedgerProgress?
   /// Whether what is unconfirmed is in a spool.
   var isSpooled = false
-  /// Values of spools that earlier agents left and that were sent.
-  var adoptedCount: UInt64 = 0
 
   /// Values that the next start sends.
   var keptCount: UInt64 { isSpooled ? unconfirmedCount : 0 }

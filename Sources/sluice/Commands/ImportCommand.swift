@@ -13,8 +13,9 @@ struct ImportCommand: ParsableCommand {
       type); the header says which. Entities and attributes that do not exist are created. A line \
       that cannot be read is skipped, counted and shown, unless --strict says to stop there.
 
-      With --state or --spool an import that was interrupted, however, writes every value once when \
-      it is started again with the same input and options. An input that has changed is refused.
+      With --state or --spool an import that was interrupted, even by kill -9, goes on when it is \
+      started again with the same input and options, and every value is written once. An input that \
+      has changed is refused.
 
       Examples:
         sluice import cpu.csv --entity web1 --hot all --unit cpu=%
