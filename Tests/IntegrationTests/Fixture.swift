@@ -15,6 +15,7 @@ final class Fixture: Sendable {
   let database: Database
   let gateway: GatewayProcess
   let client: SluiceClient
+  private let others = Clients()
 
   private init(_ database: Database, _ gateway: GatewayProcess, _ client: SluiceClient) {
     self.database = database
@@ -23,9 +24,13 @@ final class Fixture: Sendable {
   }
 
   /// Runs a test with a fresh database and gateway, and removes both.
+  ///
+  /// A client waits for its gateway for ever, as it should: after `limit` the clients are closed,
+  /// so that every wait of a test ends.
   static func run(
     _ options: [String] = [],
     on stack: Stack? = Stack.shared,
+    within limit: Duration = .seconds(90),
     _ body: (Fixture) async throws -> Void
   ) async throws {
     let database = try await Database.create(in: #require(stack))
@@ -33,13 +38,20 @@ final class Fixture: Sendable {
       try await database.migrate()
       let gateway = try await GatewayProcess.start(database.dsn, options: options)
       let client = try SluiceClient([gateway.address])
+      let fixture = Fixture(database, gateway, client)
+      let watchdog = Task {
+        try await Task.sleep(for: limit)
+        Issue.record("not done within \(limit); the gateway's log: \(gateway.process.errors)")
+        await fixture.closeClients()
+      }
+      defer { watchdog.cancel() }
       do {
-        try await body(Fixture(database, gateway, client))
+        try await body(fixture)
       } catch {
-        await client.close()
+        await fixture.closeClients()
         throw HarnessError("\(error); the gateway's log: \(gateway.process.errors)")
       }
-      await client.close()
+      await fixture.closeClients()
       if gateway.process.status == nil { try await gateway.kill() }
     } catch {
       try await database.drop()
@@ -48,11 +60,28 @@ final class Fixture: Sendable {
     try await database.drop()
   }
 
-  /// A producer with an identity of its own.
+  private actor Clients {
+    var all: [SluiceClient] = []
+
+    func append(_ client: SluiceClient) { all.append(client) }
+  }
+
+  /// Another client, closed at the end.
+  func connect(_ addresses: SocketAddress...) async throws -> SluiceClient {
+    let client = try SluiceClient(addresses)
+    await others.append(client)
+    return client
+  }
+
+  private func closeClients() async {
+    for client in await others.all + [client] { await client.close() }
+  }
+
+  /// A producer with an identity of its own, and a window that a slow machine empties soon.
   func producer(
     _ durability: Durability = .durable,
     id: [UInt8] = RandomID.bytes(),
-    windowBytesMax: Int = 32 << 20,
+    windowBytesMax: Int = 128 << 10,
     of client: SluiceClient? = nil
   ) async -> Producer {
     await (client ?? self.client).producer(

@@ -53,7 +53,7 @@ extension Integration {
           try await producer.waitUntilDurable(await producer.position.produced)
         }
         let hot = try await fixture.database.sql(
-          "SELECT hot_attrs ->> '\(series.attribute)' FROM sluice.entity_jsonb"
+          "SELECT (hot_attrs -> '\(series.attribute)')::float8 FROM sluice.entity_jsonb"
         )
         #expect(hot == "3")
         try await producer.finish()

@@ -14,7 +14,9 @@ extension Integration {
       try await Fixture.run(["--ingest-memory", "32MiB"]) { fixture in
         let series = try await fixture.series(50)
         var producers: [Producer] = []
-        for _ in series { producers.append(await fixture.producer(durability)) }
+        for _ in series {
+          producers.append(await fixture.producer(durability, windowBytesMax: 1 << 20))
+        }
         for producer in producers { try await producer.waitUntilOpen() }
         let before = fixture.gateway.residentBytes
         var load: Load?

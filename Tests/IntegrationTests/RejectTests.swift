@@ -108,7 +108,7 @@ extension Integration {
         try await fixture.database.sql(
           """
           ALTER TABLE sluice.entity_values ADD CONSTRAINT no_thirteens
-            CHECK (number::bigint % 100 <> 13)
+            CHECK (entity_id <> \(series[0].entity) OR number::bigint % 100 <> 13)
           """
         )
         // Beside it, a producer whose values are all good.

@@ -34,7 +34,7 @@ struct Stack: Sendable {
       input: sql
     )
     guard result.status == 0 else { throw HarnessError("psql: \(result.errors)") }
-    return result.output.trimmingCharacters(in: .newlines)
+    return String(result.output.hasSuffix("\n") ? result.output.dropLast() : result.output[...])
   }
 
   /// A connection string with another database in it.
@@ -115,7 +115,8 @@ struct Database: Sendable {
     _ body: () async throws -> Value
   ) async throws -> Value {
     let key = Int.random(in: 1...1_000_000_000)
-    // The advisory lock tells that the statement before it is done; its end is ended by pg_terminate.
+    // The advisory lock tells that the statement before it is done; its end is ended by
+    // pg_terminate.
     async let holder = Command.run(
       "\(stack.programs)/psql",
       ["-XAtq", "-v", "ON_ERROR_STOP=1", "-f", "-", adminDSN],

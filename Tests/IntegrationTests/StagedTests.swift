@@ -67,14 +67,13 @@ extension Integration {
         try await fixture.waitForValues(500)
         try await fixture.expectExact([series])
         // The producer goes on behind what was adopted.
-        let client = try SluiceClient([next.address])
+        let client = try await fixture.connect(next.address)
         let again = await fixture.producer(.staged, id: id, of: client)
         try await again.waitUntilOpen()
         #expect(await again.position.durable == 500)
         try await series.send(2, of: 50, through: again)
         try await again.finish()
         try await fixture.expectExact([series])
-        await client.close()
         #expect(try await next.terminate() == 0)
       }
     }

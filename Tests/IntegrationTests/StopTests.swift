@@ -15,7 +15,7 @@ extension Integration {
     func drain(durability: Durability) async throws {
       try await Fixture.run(["--drain-grace", "10s"]) { fixture in
         let second = try await GatewayProcess.start(fixture.database.dsn)
-        let client = try SluiceClient([fixture.gateway.address, second.address])
+        let client = try await fixture.connect(fixture.gateway.address, second.address)
         let series = try await fixture.series(8)
         var producers: [Producer] = []
         for _ in series { producers.append(await fixture.producer(durability, of: client)) }
@@ -34,7 +34,6 @@ extension Integration {
         try await finish(producers)
         for producer in producers { #expect(await producer.reopenings == 1) }
         try await fixture.expectExact(sent)
-        await client.close()
         #expect(try await second.terminate() == 0)
       }
     }
@@ -129,7 +128,7 @@ extension Integration {
         Stack.dsn(stack.primaryDSN, database: "there_is_none"),
       ])
       #expect(noDatabase.status == 69)
-      #expect(noDatabase.sentence.contains("there_is_none"))
+      #expect(noDatabase.sentence.contains("database does not exist"))
       let malformed = try await refusal([
         "--listen", "127.0.0.1:0", "--primary-dsn", "postgresql://[",
       ])
@@ -171,13 +170,12 @@ extension Integration {
     func twoGateways() async throws {
       try await Fixture.run { fixture in
         let second = try await GatewayProcess.start(fixture.database.dsn)
-        let client = try SluiceClient([second.address])
+        let client = try await fixture.connect(second.address)
         var series = try await fixture.series(2)
         let producers = [await fixture.producer(), await fixture.producer(.staged, of: client)]
         for index in 0..<2 { try await series[index].send(20, of: 50, through: producers[index]) }
         try await finish(producers)
         try await fixture.expectExact(series)
-        await client.close()
         #expect(try await second.terminate() == 0)
         #expect(try await fixture.gateway.terminate() == 0)
       }
