@@ -278,7 +278,8 @@ struct PostgresFaultTests {
   @Test("a cancel that comes before the server has begun is repeated")
   func earlyCancel() async throws {
     try await connected { connection, loop in
-      // Stopped, the backend takes the cancel's signal before it reads the statement, and ignores it.
+      // Stopped, the backend takes the cancel's signal before it reads the statement, and ignores
+      // it.
       let backend = connection.backendID
       guard Glibc.kill(backend, SIGSTOP) == 0 else { return }
       let cancel = loop.schedule(at: .now()) { connection.cancel() }

@@ -101,8 +101,8 @@ final class ProducerSession: ClientStreamHandler {
 
   /// Writes a batch to the spool, and sends it when everything before it has been sent.
   ///
-  /// - Throws: `ClientError`: the session has failed or is closed, the spool is full, or the batch is
-  ///   larger than the gateway takes, as far as that is known.
+  /// - Throws: `ClientError`: the session has failed or is closed, the spool is full, or the batch
+  ///   is larger than the gateway takes, as far as that is known.
   func spool(columns: [UInt8], count: UInt32) throws(ClientError) -> ClosedRange<UInt64> {
     guard let spool = options.spool else { preconditionFailure("asked by `isSpooled`") }
     if let failure { throw failure }

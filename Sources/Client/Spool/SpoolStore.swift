@@ -47,8 +47,9 @@ struct SpoolStore: Sendable {
 
   /// Opens what is there: whole records are kept, an incomplete end is cut.
   ///
-  /// `mayHaveLostPages` says that the system was restarted since: what was not synced may be gone in
-  /// any order, and everything from the first bad record of the newest segment on is such an end.
+  /// `mayHaveLostPages` says that the system was restarted since: what was not synced may be gone
+  /// in any order, and everything from the first bad record of the newest segment on is such an
+  /// end.
   ///
   /// - Throws: `ClientError`; damage anywhere else is one.
   init(
