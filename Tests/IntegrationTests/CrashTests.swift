@@ -141,6 +141,50 @@ extension Integration {
         }
       }
     }
+
+    @Test(
+      "a connection lost after the commit and before its answer doubles nothing",
+      .enabled(if: geteuid() == 0, "a PostgreSQL of its own is made by root only"),
+      arguments: [Durability.durable, .staged]
+    )
+    func answerLost(durability: Durability) async throws {
+      try await PrivateStack.run { stack in
+        try await Fixture.run(on: stack.stack) { fixture in
+          var series = try await fixture.series()[0]
+          let producer = await fixture.producer(durability)
+          // The first batch makes the segments, which commits as well.
+          try await producer.send(series.columns(1))
+          try await producer.waitUntilDurable(1)
+          for _ in 0..<3 {
+            // A commit waits for a standby that never comes; locally it is done by then.
+            let range = try await stack.withoutStandby {
+              let range = try await producer.send(series.columns(100))
+              let role = durability == .durable ? "write" : "promote"
+              let waiting = """
+                SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+                  AND application_name = 'sluice/\(role)' AND wait_event = 'SyncRep'
+                """
+              try await eventually("the commit waits") {
+                try await !fixture.database.sql(waiting).isEmpty
+              }
+              #expect(await producer.position.durable < range.lowerBound)
+              try await fixture.database.sql(
+                "SELECT pg_terminate_backend(pid) FROM (\(waiting)) AS w"
+              )
+              try await eventually("the rows are there") {
+                try await fixture.database.count("SELECT count(*) FROM sluice.entity_values")
+                  >= Int(range.upperBound)
+              }
+              return range
+            }
+            try await producer.waitUntilDurable(range.upperBound)
+          }
+          try await producer.finish()
+          #expect(await producer.reopenings == 0)
+          try await fixture.expectExact([series])
+        }
+      }
+    }
   }
 }
 
@@ -182,6 +226,28 @@ struct PrivateStack: Sendable {
       [verb, "--dir", folder] + options
     )
     guard result.status == 0 else { throw HarnessError("stack \(verb): \(result.errors)") }
+  }
+
+  /// While `body` runs, every commit waits for a standby that does not exist.
+  func withoutStandby<Value>(_ body: () async throws -> Value) async throws -> Value {
+    try await setStandby("nobody")
+    do {
+      let value = try await body()
+      try await setStandby("")
+      return value
+    } catch {
+      try await setStandby("")
+      throw error
+    }
+  }
+
+  private func setStandby(_ name: String) async throws {
+    try await stack.sql(
+      "ALTER SYSTEM SET synchronous_standby_names = '\(name)';\nSELECT pg_reload_conf();"
+    )
+    try await eventually("the setting holds") {
+      try await stack.sql("SHOW synchronous_standby_names") == name
+    }
   }
 
   /// Kills the server without a shutdown, then starts it again.

@@ -47,7 +47,6 @@ extension Integration {
         }
         let load = Load(producers, series, batchOf: 50)
         try await fixture.waitForValues(500)
-        // The present partition goes, so that values of this moment need a new one.
         for (width, ahead) in [("day", 10), ("day", 40), ("week", 20), ("month", 12)] {
           try await fixture.database.sql("SELECT sluice.ensure_partitions('\(width)', \(ahead))")
           let before = try await fixture.database.count("SELECT count(*) FROM sluice.entity_values")
