@@ -12,7 +12,7 @@ final class ClientLoop: Sendable {
   /// - Throws: `SystemError` when the system gives no thread or descriptor.
   init() throws(SystemError) {
     loop = try EventLoop()
-    _ = try LoopThread(running: loop, name: "sluice-client")
+    try LoopThread(running: loop, name: "sluice-client").detach()
   }
 
   deinit {

@@ -43,4 +43,11 @@ public struct LoopThread: Sendable {
   public func join() {
     _ = pthread_join(handle, nil)
   }
+
+  /// Lets the system take the thread back by itself once the loop was stopped: nobody will wait.
+  ///
+  /// Call once, instead of `join`.
+  public func detach() {
+    _ = pthread_detach(handle)
+  }
 }

@@ -82,7 +82,7 @@ public final class Spool: Sendable {
     self.lock = lock
     do throws(SystemError) {
       syncLoop = try EventLoop()
-      _ = try LoopThread(running: syncLoop, name: "sluice-spool")
+      try LoopThread(running: syncLoop, name: "sluice-spool").detach()
     } catch {
       throw .spool(store.folder, error)
     }
