@@ -643,7 +643,7 @@ const ProtobufCMessageDescriptor sluice__v1__write_response__descriptor =
   (ProtobufCMessageInit) sluice__v1__write_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__open__field_descriptors[7] =
+static const ProtobufCFieldDescriptor sluice__v1__open__field_descriptors[8] =
 {
   {
     "protocol_version",
@@ -729,9 +729,22 @@ static const ProtobufCFieldDescriptor sluice__v1__open__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "database_id",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Open, database_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__open__field_indices_by_name[] = {
   6,   /* field[6] = client_name */
+  7,   /* field[7] = database_id */
   3,   /* field[3] = durability */
   5,   /* field[5] = lowest_held_seq */
   1,   /* field[1] = producer_id */
@@ -742,7 +755,7 @@ static const unsigned sluice__v1__open__field_indices_by_name[] = {
 static const ProtobufCIntRange sluice__v1__open__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor sluice__v1__open__descriptor =
 {
@@ -752,14 +765,14 @@ const ProtobufCMessageDescriptor sluice__v1__open__descriptor =
   "Sluice__V1__Open",
   "sluice.v1",
   sizeof(Sluice__V1__Open),
-  7,
+  8,
   sluice__v1__open__field_descriptors,
   sluice__v1__open__field_indices_by_name,
   1,  sluice__v1__open__number_ranges,
   (ProtobufCMessageInit) sluice__v1__open__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__opened__field_descriptors[10] =
+static const ProtobufCFieldDescriptor sluice__v1__opened__field_descriptors[11] =
 {
   {
     "epoch",
@@ -881,8 +894,21 @@ static const ProtobufCFieldDescriptor sluice__v1__opened__field_descriptors[10] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "database_id",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Opened, database_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__opened__field_indices_by_name[] = {
+  10,   /* field[10] = database_id */
   1,   /* field[1] = durable_seq */
   0,   /* field[0] = epoch */
   5,   /* field[5] = granted_bytes */
@@ -897,7 +923,7 @@ static const unsigned sluice__v1__opened__field_indices_by_name[] = {
 static const ProtobufCIntRange sluice__v1__opened__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor sluice__v1__opened__descriptor =
 {
@@ -907,7 +933,7 @@ const ProtobufCMessageDescriptor sluice__v1__opened__descriptor =
   "Sluice__V1__Opened",
   "sluice.v1",
   sizeof(Sluice__V1__Opened),
-  10,
+  11,
   sluice__v1__opened__field_descriptors,
   sluice__v1__opened__field_indices_by_name,
   1,  sluice__v1__opened__number_ranges,

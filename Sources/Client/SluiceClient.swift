@@ -61,8 +61,15 @@ public actor SluiceClient {
   public func producer(_ options: ProducerOptions) -> Producer {
     let producer = Producer(owner: owner, addresses: addresses, options: options)
     producers.append(producer)
-    loop.spawn { await producer.run() }
+    loop.spawn { [weak self] in
+      await producer.run()
+      await self?.forget(producer)
+    }
     return producer
+  }
+
+  private func forget(_ producer: Producer) {
+    producers.removeAll { $0 === producer }
   }
 
   // MARK: Calls

@@ -50,21 +50,6 @@ public enum StorageTask: Sendable, Equatable {
   case catalog
 }
 
-/// Where a producer stands when its session opens.
-public struct OpenedProducer: Sendable, Equatable {
-  /// Fences every older session.
-  public var epoch: UInt64
-  /// Everything up to here is durable.
-  public var durable: UInt64
-  /// Acknowledged values that a failover lost and that nobody holds any more; nil when there are
-  /// none.
-  public var lost: ClosedRange<UInt64>?
-  /// The last batches, oldest first.
-  public var recent: [SequenceRange]
-  /// Changes when staging was lost.
-  public var incarnation: UInt64
-}
-
 /// The storage of one worker, confined to its loop: lanes, a pool for reads, the catalog.
 public final class WorkerStorage {
   /// Connections for reads, openings of sessions and the catalog.
@@ -153,52 +138,8 @@ public final class WorkerStorage {
     isStaged ? staged : durable[Int(producer.low % UInt64(durable.count))]
   }
 
-  /// Opens a producer's session in the database: raises its epoch and says where it stands.
-  ///
-  /// - Parameters:
-  ///   - tenant: whose producer.
-  ///   - producer: its id.
-  ///   - session: new for each session, the same when only the answer was lost.
-  ///   - lowestHeld: what the client could still send; 0 for nothing.
-  ///   - deadline: until when to wait for a connection and the answer.
-  /// - Returns: the epoch, and from where to go on.
-  /// - Throws: `PostgresError`.
-  public func openProducer(
-    tenant: Int32,
-    producer: ProducerID,
-    session: ProducerID,
-    lowestHeld: UInt64,
-    deadline: MonotonicTime
-  ) async throws(PostgresError) -> OpenedProducer {
-    try await pool.withConnection(deadline: deadline) { connection throws(PostgresError) in
-      let result = try await connection.query(
-        """
-        SELECT epoch, durable_seq, lost_from, lost_to, array_to_string(recent, ',') AS recent,
-          sluice.staging_incarnation() AS incarnation
-        FROM sluice.open_producer($1, $2, $3, $4)
-        """,
-        [
-          .int32(tenant), .uuid(producer.bytes), .uuid(session.bytes),
-          .int64(Int64(clamping: lowestHeld)),
-        ],
-        deadline: deadline
-      )
-      guard let epoch = try result.int64(row: 0, column: 0),
-        let durable = try result.int64(row: 0, column: 1),
-        let lostFrom = try result.int64(row: 0, column: 2),
-        let lostTo = try result.int64(row: 0, column: 3),
-        let recent = result.text(row: 0, column: 4),
-        let incarnation = try result.int64(row: 0, column: 5)
-      else { throw .protocolViolation("open_producer answered with a NULL") }
-      return OpenedProducer(
-        epoch: UInt64(epoch),
-        durable: UInt64(durable),
-        lost: lostFrom > 0 ? UInt64(lostFrom)...UInt64(lostTo) : nil,
-        recent: WorkerStorage.ranges(recent),
-        incarnation: UInt64(incarnation)
-      )
-    }
-  }
+  /// Opens producers' sessions.
+  public var opener: ProducerOpener { ProducerOpener(pool: pool, loop: loop) }
 
   /// Changes when the staging area was lost; 0 before this worker has staged anything.
   public var stagingIncarnation: UInt64 { staged.incarnation }
@@ -217,17 +158,5 @@ public final class WorkerStorage {
     }
     sum.waitingBytes = Int64(durable.reduce(0) { $0 + $1.waitingBytes } + staged.waitingBytes)
     return sum
-  }
-
-  /// Reads first, last and checksum of each range.
-  private static func ranges(_ text: String) -> [SequenceRange] {
-    let numbers = text.split(separator: ",").compactMap { UInt64($0) }
-    return stride(from: 0, to: numbers.count - numbers.count % 3, by: 3).map {
-      SequenceRange(
-        first: numbers[$0],
-        last: numbers[$0 + 1],
-        checksum: UInt32(truncatingIfNeeded: numbers[$0 + 2])
-      )
-    }
   }
 }

@@ -1,5 +1,6 @@
 import Client
 import EventLoop
+import Foundation
 import Testing
 import Wire
 
@@ -47,6 +48,43 @@ extension Integration {
           return sent
         }
         try await fixture.expectExact(sent)
+      }
+    }
+
+    @Test("a spool whose positions are of another database is not sent: the client says so")
+    func otherDatabase() async throws {
+      let folder = FileManager.default.temporaryDirectory
+        .appendingPathComponent("sluice-spools-\(UInt32.random(in: 0 ... .max))").path
+      defer { try? FileManager.default.removeItem(atPath: folder) }
+      let options = SpoolOptions(folder: folder, name: "test")
+      try await Fixture.run { fixture in
+        var series = try await fixture.series()[0]
+        do {
+          let spool = try Spool.claim(options).spool
+          // Only a client that is gone leaves its spool to the next one.
+          let client = try SluiceClient([fixture.gateway.address])
+          let producer = await client.producer(ProducerOptions(spool: spool))
+          try await producer.send(series.columns(10))
+          try await producer.finish()
+          try spool.close()
+          await client.close()
+        }
+        let spool = try Spool.claim(options).spool
+        #expect(spool.produced == 10)
+        try await Fixture.run { other in
+          let producer = await other.client.producer(ProducerOptions(spool: spool))
+          let error = await #expect(throws: ClientError.self) {
+            try await producer.send(series.columns(10))
+            try await producer.waitUntilDurable(20)
+          }
+          guard case .status(let status) = error else { throw HarnessError("no status") }
+          #expect(status.reason == "OTHER_DATABASE")
+        }
+        // Nothing of it is lost: its own database gets it.
+        let producer = await fixture.client.producer(ProducerOptions(spool: spool))
+        try await producer.waitUntilDurable(20)
+        try await producer.finish()
+        try await fixture.expectExact([series])
       }
     }
 

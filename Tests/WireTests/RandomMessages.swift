@@ -308,7 +308,8 @@ enum RandomMessages {
           grantedSeq: number(&random),
           lostFromSeq: number(&random),
           lostToSeq: number(&random),
-          maxBatchValues: number(&random)
+          maxBatchValues: number(&random),
+          databaseID: bytes(&random)
         )
       ),
       WriteResponse.ack(ack(&random)),

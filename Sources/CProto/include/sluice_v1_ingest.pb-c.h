@@ -146,10 +146,15 @@ struct  Sluice__V1__Open
    * Shown to operators: "agent/1.0 host-17". UTF-8, at most 128 bytes.
    */
   ProtobufCBinaryData client_name;
+  /*
+   * Opened.database_id of earlier sessions, empty before the first: a gateway of another database
+   * refuses (OTHER_DATABASE), for these sequence numbers mean nothing there.
+   */
+  ProtobufCBinaryData database_id;
 };
 #define SLUICE__V1__OPEN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__open__descriptor) \
-    , 0, {0,NULL}, {0,NULL}, SLUICE__V1__DURABILITY__DURABILITY_UNSPECIFIED, {0,NULL}, 0, {0,NULL} }
+    , 0, {0,NULL}, {0,NULL}, SLUICE__V1__DURABILITY__DURABILITY_UNSPECIFIED, {0,NULL}, 0, {0,NULL}, {0,NULL} }
 
 
 struct  Sluice__V1__Opened
@@ -189,10 +194,15 @@ struct  Sluice__V1__Opened
    * Most values in one Batch.
    */
   uint32_t max_batch_values;
+  /*
+   * 16 bytes that name the database, the same for all its gateways, kept over failover and restore.
+   * Positions mean nothing in another one: a client that meets another stops and says so.
+   */
+  ProtobufCBinaryData database_id;
 };
 #define SLUICE__V1__OPENED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__opened__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL} }
 
 
 /*
@@ -258,7 +268,8 @@ struct  Sluice__V1__Ack
    */
   ProtobufCBinaryData token;
   /*
-   * Sum of the lengths of Batch.columns that may be sent since Open. Take the maximum ever seen.
+   * Sum of the lengths of Batch.columns that may be sent since Open. Take the maximum ever seen. May be
+   * 0 at first where many share a gateway: ask with Ping.wanted_bytes when there is a batch to send.
    */
   uint64_t granted_bytes;
   /*

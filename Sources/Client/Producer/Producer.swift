@@ -104,6 +104,12 @@ public actor Producer {
   /// How often the session was opened again.
   public var reopenings: Int { session.reopenings }
 
+  /// Why nothing is confirmed, if nothing is although something waits for it; nil when all goes
+  /// well.
+  ///
+  /// Tells a link that is down from a gateway that is slow.
+  public var wait: ProducerWait? { session.wait }
+
   /// Acknowledged values that a failover of the database lost and that were no longer kept here.
   public var lostRanges: [ClosedRange<UInt64>] { session.lostRanges }
 

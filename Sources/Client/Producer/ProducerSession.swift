@@ -4,15 +4,13 @@ internal import Wire
 // Keeps one write session going: connects, opens, sends what is granted, takes acks, connects
 // again.
 
-/// How often and how patiently a producer looks after its link.
+/// How often and how patiently a producer connects.
 enum ProducerTiming {
   /// First pause before connecting again; doubles up to the longest.
   static let backoffMin = Duration.milliseconds(50)
   static let backoffMax = Duration.seconds(2)
-  /// Something unconfirmed and silence for so long: ask whether the link is alive.
-  static let silenceMax = Duration.seconds(5)
-  /// No answer to that for so long: the link is down.
-  static let pongMax = Duration.seconds(5)
+  /// Longest pause that a gateway can ask for.
+  static let retryMax = Duration.seconds(30)
   static let connectMax = Duration.seconds(5)
   static let openMax = Duration.seconds(30)
 }
@@ -38,8 +36,11 @@ final class ProducerSession: ClientStreamHandler {
   private var state = State.idle
   private var countsBefore = Counts()
   private var addressIndex = 0
-  private var lastHeard: MonotonicTime
-  private var pingSent: MonotonicTime?
+  private var link: LinkMonitor
+  /// Names the database that all positions are of; empty until it is known.
+  private var databaseID: [UInt8] = []
+  /// When the gateway wants to be asked again.
+  private var retryAt: MonotonicTime
   private var pingNonce: UInt64 = 0
   private var wantedAsked = 0
   private var isEnding = false
@@ -47,7 +48,7 @@ final class ProducerSession: ClientStreamHandler {
   private var isDraining = false
   /// Why the gateway refused or ended the last session, if it said so and trying again is right.
   private var lastRefusal: ClientError?
-  private var waiters: [Waiter] = []
+  private var waiters = ProducerWaiters()
   private var isSyncScheduled = false
 
   private enum State {
@@ -57,28 +58,16 @@ final class ProducerSession: ClientStreamHandler {
     case closed
   }
 
-  /// What a caller waits for.
-  enum Goal {
-    case opened
-    case room(bytes: Int)
-    case staged(UInt64)
-    case durable(UInt64)
-    /// The stream of the present session is over.
-    case ended
-  }
-
-  private struct Waiter {
-    let goal: Goal
-    let continuation: CheckedContinuation<ClientError?, Never>
-  }
-
   init(loop: EventLoop, addresses: [SocketAddress], options: ProducerOptions) {
     self.loop = loop
     self.addresses = addresses
     self.options = options
     window = ProducerWindow(bytesMax: options.windowBytesMax)
-    lastHeard = loop.now
+    link = LinkMonitor(now: loop.now)
+    retryAt = loop.now
     guard let spool = options.spool else { return }
+    databaseID = spool.databaseID
+    spool.rewind()
     window.numbered(upTo: spool.produced)
     refill()
   }
@@ -122,7 +111,7 @@ final class ProducerSession: ClientStreamHandler {
   }
 
   /// Waits in the one place where callers of this session wait.
-  func wait(for goal: Goal) async throws(ClientError) {
+  func wait(for goal: ProducerGoal) async throws(ClientError) {
     if let failure { throw failure }
     guard !isMet(goal) else { return }
     let outcome = await withCheckedContinuation { continuation in
@@ -130,7 +119,7 @@ final class ProducerSession: ClientStreamHandler {
       if failure != nil || isMet(goal) {
         continuation.resume(returning: failure)
       } else {
-        waiters.append(Waiter(goal: goal, continuation: continuation))
+        waiters.add(goal, continuation)
       }
     }
     if let outcome { throw outcome }
@@ -149,11 +138,12 @@ final class ProducerSession: ClientStreamHandler {
         try await wait(for: .ended)
       } catch {
         guard error.isRetryable else { return fail(error) }
+        link.down(error, loop.now)
         if isFirst, !isSpooled, loop.now > options.firstConnectDeadline { return fail(error) }
       }
       guard !isClosed, !isEnding || !window.isEmpty else { return finish(.closed) }
       addressIndex = (addressIndex + 1) % addresses.count
-      await loop.sleep(for: backoff)
+      await loop.sleep(for: max(backoff, retryAt - loop.now))
       backoff = min(backoff * 2, ProducerTiming.backoffMax)
     }
   }
@@ -172,8 +162,7 @@ final class ProducerSession: ClientStreamHandler {
   // MARK: Stream
 
   func received(_ body: RawSpan) {
-    lastHeard = loop.now
-    pingSent = nil
+    link.heard(loop.now)
     let response: WriteResponse
     do throws(MessageError) {
       response = try WriteResponse(decoding: body, arena: connectionArena)
@@ -185,21 +174,40 @@ final class ProducerSession: ClientStreamHandler {
     case .ack(let ack): receive(ack)
     case .pong: break
     // The stream ends by itself when what was sent is acknowledged; more would hold it open.
-    case .drain: isDraining = true
+    case .drain(let drain):
+      isDraining = true
+      retry(after: drain.retryDelayMilliseconds)
     }
   }
 
   func ended(_ status: Status?) {
     let connection = dropConnection()
     connection?.close()
+    link.down(.disconnected, loop.now)
     guard let status, status.code != .ok else { return wake() }
     let error = ClientError.status(status)
     lastRefusal = error
+    link.down(error, loop.now)
+    retry(after: status.retryAfterMilliseconds ?? 0)
     if error.isRetryable { wake() } else { fail(error) }
+  }
+
+  /// Notes when the gateway wants to be asked again; another one may be asked as late.
+  private func retry(after milliseconds: Int64) {
+    retryAt = loop.now + min(.milliseconds(max(0, milliseconds)), ProducerTiming.retryMax)
+  }
+
+  /// Whether positions of this database mean what the producer takes them for.
+  private func isKnown(_ database: [UInt8]) -> Bool {
+    guard databaseID.isEmpty, !database.isEmpty else { return databaseID == database }
+    databaseID = database
+    guard let spool = options.spool else { return true }
+    return onSpool { () throws(ClientError) in try spool.belongs(to: database) }
   }
 
   private func receive(_ opened: Opened) {
     guard case .opening(let connection, let stream) = state else { return }
+    guard isKnown(opened.databaseID) else { return fail(.status(.otherDatabase)) }
     // Only this producer makes these numbers: durable ones it has not made are somebody else's.
     guard epoch == 0 || opened.durableSeq <= window.position.produced else {
       return fail(.status(.producerShared))
@@ -217,6 +225,7 @@ final class ProducerSession: ClientStreamHandler {
       if lostRanges.last != range { lostRanges.append(range) }
     }
     state = .open(connection, stream: stream)
+    link.opened(loop.now)
     epoch = opened.epoch
     maxBatchBytes = Int(opened.maxBatchBytes)
     maxBatchValues = Int(opened.maxBatchValues)
@@ -243,12 +252,13 @@ final class ProducerSession: ClientStreamHandler {
       rejected: countsBefore.rejected + ack.counts.rejected
     )
     let granted = window.wantedBytes
-    _ = window.acknowledged(
+    let isConfirmed = window.acknowledged(
       durable: ack.durableSeq,
       staged: ack.stagedSeq,
       grantedBytes: ack.grantedBytes,
       grantedSequence: ack.grantedSeq
     )
+    if isConfirmed { link.confirmed(loop.now) }
     if granted != nil, window.wantedBytes != granted { wantedAsked = 0 }
     releaseSpooled()
     pump()
@@ -286,7 +296,8 @@ final class ProducerSession: ClientStreamHandler {
       durability: options.durability,
       sessionID: RandomID.bytes(),
       lowestHeldSeq: lowestHeld,
-      clientName: options.clientName
+      clientName: options.clientName,
+      databaseID: databaseID
     )
     connection.send(stream, WriteRequest.open(open))
     let timer = loop.schedule(at: loop.now + ProducerTiming.openMax) { [weak self] in
@@ -363,8 +374,9 @@ final class ProducerSession: ClientStreamHandler {
     )
   }
 
-  /// Tells a slow gateway from a dead link: whoever is alive answers a Ping, however slow its
-  /// database is.
+  /// Why whoever waits for a confirmation has to wait.
+  var wait: ProducerWait? { link.wait(loop.now) }
+
   private func scheduleLinkCheck() {
     _ = loop.schedule(at: loop.now + .seconds(1)) { [weak self] in self?.checkLink() }
   }
@@ -372,16 +384,15 @@ final class ProducerSession: ClientStreamHandler {
   private func checkLink() {
     guard case .open(let connection, let stream) = state else { return }
     defer { scheduleLinkCheck() }
-    if let pingSent {
-      guard loop.now - pingSent > ProducerTiming.pongMax else { return }
-      return ended(nil)
+    if window.isEmpty { link.confirmed(loop.now) }
+    switch link.check(loop.now) {
+    case .nothing: break
+    case .ping: ping(connection, stream, wanted: 0)
+    case .drop: ended(nil)
     }
-    guard loop.now - lastHeard > ProducerTiming.silenceMax else { return }
-    pingSent = loop.now
-    ping(connection, stream, wanted: 0)
   }
 
-  private func isMet(_ goal: Goal) -> Bool {
+  private func isMet(_ goal: ProducerGoal) -> Bool {
     switch goal {
     case .opened: if case .opening = state { false } else { true }
     case .room(let bytes): epoch > 0 && window.hasRoom(for: bytes)
@@ -395,13 +406,7 @@ final class ProducerSession: ClientStreamHandler {
     }
   }
 
-  /// Resumes whoever has what it waits for; each waiter is removed before it is resumed.
-  private func wake() {
-    let met = waiters.filter { isMet($0.goal) }
-    guard !met.isEmpty else { return }
-    waiters.removeAll { isMet($0.goal) }
-    for waiter in met { waiter.continuation.resume(returning: nil) }
-  }
+  private func wake() { waiters.wake(isMet) }
 
   private func fail(_ error: ClientError) {
     guard failure == nil else { return }
@@ -413,11 +418,7 @@ final class ProducerSession: ClientStreamHandler {
     dropConnection()?.close()
     state = .closed
     if failure == nil { failure = error }
-    let all = waiters
-    waiters.removeAll()
-    for waiter in all {
-      waiter.continuation.resume(returning: isMet(waiter.goal) ? nil : error)
-    }
+    waiters.end(error, isMet)
   }
 
   @discardableResult
@@ -428,13 +429,4 @@ final class ProducerSession: ClientStreamHandler {
     case .idle, .closed: return nil
     }
   }
-}
-
-extension Status {
-  /// What a client says that finds another's values under its own numbers.
-  fileprivate static let producerShared = Status(
-    .dataLoss,
-    "another client writes with the same producer id",
-    reason: "SEQ_CONFLICT"
-  )
 }

@@ -61,7 +61,10 @@ public final class Spool: Sendable {
   /// The highest sequence number when it was opened.
   let openedLast: UInt64
   private let name: String
-  private let lock: SpoolFile
+  private let boot: String
+  private let database: Mutex<[UInt8]>
+  /// Held until the spool is closed.
+  private let lock: Mutex<SpoolFile?>
   private let store: Mutex<SpoolStore>
   private let trouble = Mutex<ClientError?>(nil)
   /// Syncs, so that the client's loop does not wait for the disk.
@@ -70,6 +73,8 @@ public final class Spool: Sendable {
   init(
     _ store: SpoolStore,
     name: String,
+    boot: String,
+    databaseID: [UInt8],
     sync: SpoolOptions.Sync,
     lock: SpoolFile
   ) throws(ClientError) {
@@ -78,8 +83,10 @@ public final class Spool: Sendable {
     cutBytes = store.cutBytes
     openedLast = store.last
     self.name = name
+    self.boot = boot
+    database = Mutex(databaseID)
     self.sync = sync
-    self.lock = lock
+    self.lock = Mutex(lock)
     do throws(SystemError) {
       syncLoop = try EventLoop()
       try LoopThread(running: syncLoop, name: "sluice-spool").detach()
@@ -100,14 +107,16 @@ public final class Spool: Sendable {
   /// Whether values wait in it that are not known to be durable.
   public var isEmpty: Bool { store.withLock { $0.isEmpty } }
 
-  /// Brings everything to the disk and notes that nothing is missing, so that the next start goes
-  /// on with the same numbers whatever happens to the system meanwhile.
+  /// Brings everything to the disk, notes that nothing is missing, so that the next start goes on
+  /// with the same numbers whatever happens to the system meanwhile, and leaves the spool to others.
+  ///
+  /// Call it when the producer has ended; the object must not be used any more.
   ///
   /// - Throws: `ClientError`.
   public func close() throws(ClientError) {
     try withStore { store throws(ClientError) in try store.newestFile.sync() }
-    try SpoolIdentity(producerID: producerID, name: name, boot: SpoolIdentity.closed)
-      .write(in: folder)
+    try writeIdentity(boot: SpoolIdentity.closed)
+    lock.withLock { $0 = nil }
   }
 
   /// Deletes the spool with everything in it; the object must not be used any more.
@@ -118,7 +127,29 @@ public final class Spool: Sendable {
     try SpoolFolder.clear(folder)
   }
 
+  /// Writes down whose spool this is, and that it is in use.
+  func writeIdentity() throws(ClientError) { try writeIdentity(boot: boot) }
+
+  private func writeIdentity(boot: String) throws(ClientError) {
+    let identity = SpoolIdentity(
+      producerID: producerID,
+      name: name,
+      boot: boot,
+      databaseID: databaseID
+    )
+    try identity.write(in: folder)
+  }
+
   // MARK: For the session
+
+  /// The database that its positions are of; empty until one is known.
+  var databaseID: [UInt8] { database.withLock { $0 } }
+
+  /// Remembers the database, so that its positions are never compared to those of another one.
+  func belongs(to databaseID: [UInt8]) throws(ClientError) {
+    database.withLock { $0 = databaseID }
+    try writeIdentity()
+  }
 
   func append(
     columns: [UInt8],
@@ -132,6 +163,9 @@ public final class Spool: Sendable {
       return result
     }
   }
+
+  /// A new session begins, and wants everything that is not durable.
+  func rewind() { store.withLock { $0.rewind() } }
 
   func next(fits: (Int) -> Bool) throws(ClientError) -> PendingBatch? {
     try withStore { store throws(ClientError) in try store.next(fits: fits) }

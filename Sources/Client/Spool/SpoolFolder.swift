@@ -12,11 +12,14 @@ struct SpoolIdentity: Equatable, Sendable {
   let name: String
   /// The run of the system's kernel in which the spool was last written to.
   let boot: String
+  /// The database that its positions are of; empty until one has been written to.
+  let databaseID: [UInt8]
 
-  init(producerID: [UInt8], name: String, boot: String) {
+  init(producerID: [UInt8], name: String, boot: String, databaseID: [UInt8] = []) {
     self.producerID = producerID
     self.name = name
     self.boot = boot
+    self.databaseID = databaseID
   }
 
   init(readIn folder: String) throws(ClientError) {
@@ -30,10 +33,14 @@ struct SpoolIdentity: Equatable, Sendable {
     producerID = id
     boot = lines[2]
     name = lines[3]
+    databaseID = lines.count > 4 ? SpoolIdentity.bytes(lines[4]) ?? [] : []
   }
 
   func write(in folder: String) throws(ClientError) {
-    let lines = [SpoolIdentity.title, SpoolIdentity.hex(producerID), boot, name]
+    let lines = [
+      SpoolIdentity.title, SpoolIdentity.hex(producerID), boot, name,
+      SpoolIdentity.hex(databaseID),
+    ]
     let text = lines.joined(separator: "\n") + "\n"
     try SpoolFile.replace("identity", in: folder, with: Array(text.utf8))
   }
@@ -103,10 +110,16 @@ extension Spool {
         segmentBytesMax: options.segmentBytesMax,
         mayHaveLostPages: !isComplete
       )
-      let spool = try Spool(store, name: options.name, sync: options.sync, lock: lock)
+      let spool = try Spool(
+        store,
+        name: options.name,
+        boot: isComplete ? boot : identity.boot,
+        databaseID: identity.databaseID,
+        sync: options.sync,
+        lock: lock
+      )
       if isComplete, current == nil {
-        try SpoolIdentity(producerID: identity.producerID, name: options.name, boot: boot)
-          .write(in: folder)
+        try spool.writeIdentity()
         current = spool
       } else {
         orphans.append(spool)
@@ -130,9 +143,17 @@ extension Spool {
       segmentBytesMax: options.segmentBytesMax
     )
     // Last: a spool with an identity is whole.
-    try SpoolIdentity(producerID: id, name: options.name, boot: boot).write(in: folder)
+    let spool = try Spool(
+      store,
+      name: options.name,
+      boot: boot,
+      databaseID: [],
+      sync: options.sync,
+      lock: lock
+    )
+    try spool.writeIdentity()
     try SpoolFile.syncFolder(options.folder)
-    return try Spool(store, name: options.name, sync: options.sync, lock: lock)
+    return spool
   }
 }
 

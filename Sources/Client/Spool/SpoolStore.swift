@@ -256,6 +256,12 @@ struct SpoolStore: Sendable {
     readIndex == segments.count - 1 && readOffset == segments[readIndex].bytes
   }
 
+  /// Reads from the beginning again: whoever took what has been read is gone.
+  mutating func rewind() {
+    readIndex = 0
+    readOffset = SpoolSegmentHead.byteCount
+  }
+
   /// The next record that is not durable, if it fits.
   ///
   /// - Parameter fits: is asked with the size of its columns.

@@ -89,7 +89,8 @@ final class ProducerSession {
       grantedSeq: grantedSequence,
       lostFromSeq: opened.lost?.lowerBound ?? 0,
       lostToSeq: opened.lost?.upperBound ?? 0,
-      maxBatchValues: UInt32(ServerLimits.batchValuesMax)
+      maxBatchValues: UInt32(ServerLimits.batchValuesMax),
+      databaseID: opened.database
     )
   }
 
@@ -102,7 +103,7 @@ final class ProducerSession {
     guard batch.count > 0, batch.count <= UInt32(ServerLimits.batchValuesMax) else {
       return .badBatch("batch.count", "is 0 or more than max_batch_values")
     }
-    guard window.receive(bytes) else { return .grantOverrun }
+    guard window.receive(bytes, &budget) else { return .grantOverrun }
     let (last, overflow) = batch.firstSeq.addingReportingOverflow(UInt64(batch.count) - 1)
     guard !overflow, last <= grantedSequence else { return .grantOverrun }
     guard crc32c(batch.columns) == batch.crc32c else {
@@ -188,6 +189,9 @@ extension Open {
     guard producerID.contains(where: { $0 != 0 }) else {
       return .badOpen("open.producer_id", "is all zeroes; make it at random once and keep it")
     }
+    guard databaseID.isEmpty || databaseID.count == 16 else {
+      return .badOpen("open.database_id", "is not 16 bytes")
+    }
     guard clientName.utf8.count <= ServerLimits.clientNameBytesMax else {
       return .badOpen("open.client_name", "is longer than 128 bytes")
     }
@@ -261,6 +265,20 @@ extension Status {
       metadata: [KeyValue("epoch", "\(epoch)")]
     )
   }
+
+  static let otherDatabase = Status(
+    .failedPrecondition,
+    "this gateway writes into another database than the one of the producer's positions; name a"
+      + " gateway of that one, or begin with a new producer",
+    reason: "OTHER_DATABASE"
+  )
+
+  static let grantReclaimed = Status(
+    .unavailable,
+    "the session was idle and others need its grant; open again when there is something to send",
+    reason: "GRANT_RECLAIMED",
+    retryAfterMilliseconds: 0
+  )
 
   static let displaced = Status(
     .unavailable,

@@ -28,6 +28,7 @@ final class WriteSession: StreamHandler {
   private var state = State.new
   private var check = BatchCheck()
   private let startedAt: MonotonicTime
+  private var lastBatchAt: MonotonicTime
   private var isDraining = false
   private var isHalfClosed = false
 
@@ -43,6 +44,7 @@ final class WriteSession: StreamHandler {
     self.context = context
     id = context.nextSessionID()
     startedAt = context.loop.now
+    lastBatchAt = startedAt
   }
 
   // MARK: Messages
@@ -74,6 +76,7 @@ final class WriteSession: StreamHandler {
     guard case .open(let session) = state else { return fail(.notOpened) }
     context.figures[.batchesReceived] += 1
     context.figures[.valuesReceived] += Int64(batch.count)
+    lastBatchAt = context.loop.now
     if let refusal = session.accepts(batch, &context.budget) { return fail(refusal) }
     guard session.deferred.isEmpty else {
       session.deferred.append(DeferredBatch(batch, verdict: nil))
@@ -86,7 +89,7 @@ final class WriteSession: StreamHandler {
     stream.send(WriteResponse.pong(Pong(nonce: ping.nonce)))
     guard case .open(let session) = state, ping.wantedBytes > 0 else { return }
     session.window.want(Int(ping.wantedBytes))
-    extendGrant()
+    context.feed(self, session.key.tenant)
   }
 
   func halfClose() {
@@ -141,18 +144,22 @@ final class WriteSession: StreamHandler {
     guard let producer = ProducerID(open.producerID.span),
       let sessionID = ProducerID(open.sessionID.span)
     else { return fail(.invalid("open.producer_id", "is not 16 bytes")) }
-    let opened: OpenedProducer
+    let found: OpenedProducer?
     do throws(PostgresError) {
-      opened = try await context.storage.openProducer(
-        tenant: tenantID,
-        producer: producer,
-        session: sessionID,
-        lowestHeld: open.lowestHeldSeq,
+      found = try await context.storage.opener.open(
+        ProducerOpening(
+          tenant: tenantID,
+          producer: producer,
+          session: sessionID,
+          lowestHeld: open.lowestHeldSeq,
+          database: open.databaseID.isEmpty ? nil : open.databaseID
+        ),
         deadline: context.loop.now + .seconds(20)
       )
     } catch {
       return fail(.databaseUnavailable("\(error)"))
     }
+    guard let opened = found else { return fail(.otherDatabase) }
     // The stream may have ended meanwhile.
     guard case .opening = state else { return forgetIfIdle() }
     let isStaged = open.durability == .staged
@@ -167,7 +174,6 @@ final class WriteSession: StreamHandler {
     context.figures[.sessionsOpened] += 1
     context.figures[.sessionsOpen] += 1
     stream.send(WriteResponse.opened(session.openedMessage))
-    if session.window.isStarving { context.feedLater(self) }
     endIfDone()
   }
 
@@ -311,18 +317,30 @@ final class WriteSession: StreamHandler {
   // MARK: Grants and acks
 
   private func release(_ bytes: Int, _ session: ProducerSession) {
-    guard case .open = state else {
-      return session.window.releaseAfterEnd(bytes, &context.budget)
-    }
-    if session.window.release(bytes, &context.budget) { acknowledgeSoon() }
-    if session.window.isStarving { context.feedLater(self) }
+    session.window.release(bytes, &context.budget)
+    context.feed(self, session.key.tenant)
   }
 
-  /// Raises the grant as far as the budget allows; called when others have given something back.
-  func extendGrant() {
-    guard case .open(let session) = state else { return }
+  /// Whether it has a use for a larger grant.
+  var isStarving: Bool {
+    if case .open(let session) = state { session.window.isStarving } else { false }
+  }
+
+  /// Raises the grant as far as the budget allows.
+  ///
+  /// - Returns: false when its client has a batch at hand for which there is nothing left.
+  func extendGrant() -> Bool {
+    guard case .open(let session) = state else { return true }
     if session.window.extend(&context.budget) { acknowledgeSoon() }
-    if session.window.isStarving { context.feedLater(self) }
+    return !session.window.isBlocked
+  }
+
+  /// Ends the session if it holds a grant and has not used it for long.
+  func reclaimGrant(_ now: MonotonicTime) {
+    guard case .open(let session) = state, session.isSettled, session.window.unusedBytes > 0,
+      !session.window.isBlocked, now - lastBatchAt > ServerLimits.grantIdleMax
+    else { return }
+    fail(.grantReclaimed)
   }
 
   private func acknowledgeSoon() {
@@ -378,13 +396,14 @@ final class WriteSession: StreamHandler {
       session.deferred.removeAll()
       // What was received and is in no lane (deferred, or what the session failed on) goes back
       // now.
-      session.window.releaseAfterEnd(
+      session.window.release(
         session.window.receivedBytes - session.window.releasedBytes - session.bytesInFlight,
         &context.budget
       )
       ended = session
     }
     state = .ended
+    context.feed()
     forgetIfIdle()
   }
 

@@ -40,6 +40,11 @@ enum ServerLimits {
   /// Most values in one batch: 1 MiB of the smallest values.
   static let batchValuesMax = 65_536
 
+  /// When sessions wait for a grant for so long, it is taken from others that have not used theirs
+  /// for so long.
+  static let grantWaitMax = Duration.seconds(1)
+  static let grantIdleMax = Duration.seconds(10)
+
   /// Sequence numbers a session may be ahead of what is durable.
   static let valuesAheadMax: UInt64 = 1_000_000
 

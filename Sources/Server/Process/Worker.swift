@@ -158,6 +158,7 @@ actor Worker {
   private func tidy() {
     guard let context else { return }
     for connection in Array(context.connections.values) { connection.checkAge(loop.now) }
+    context.reclaimGrants(loop.now)
     scheduleJanitor()
   }
 }

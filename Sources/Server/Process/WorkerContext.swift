@@ -26,8 +26,7 @@ final class WorkerContext {
   /// What all workers have counted; asks every worker.
   let statusSource: @Sendable () async -> GatewayStatus
   private(set) var isDraining = false
-  private var starving: [SessionID: WriteSession] = [:]
-  private var feeding: TimerID?
+  private var grants = GrantQueue()
   private var connectionCount: UInt64 = 0
   private var sessionCount: UInt64 = 0
 
@@ -64,17 +63,31 @@ final class WorkerContext {
   /// The wall clock, for judging observed times: microseconds since 1970.
   var wallClockMicroseconds: Int64 { WallClock.nowUnixMicroseconds() }
 
-  /// Tries again soon to raise the grant of a session that could use more.
-  func feedLater(_ session: WriteSession) {
-    starving[session.id] = session
-    guard feeding == nil else { return }
-    feeding = loop.schedule(at: loop.now + .milliseconds(5)) { [weak self] in
-      guard let self else { return }
-      self.feeding = nil
-      let hungry = self.starving.values
-      self.starving.removeAll()
-      for session in hungry { session.extendGrant() }
+  // MARK: Grants
+
+  /// A session may have a use for more, or has given something back.
+  func feed(_ session: WriteSession, _ tenant: Int32) {
+    if session.isStarving { grants.append(session.id, tenant: tenant, now: loop.now) }
+    feed()
+  }
+
+  /// Grants what is left to those who wait, in their turn.
+  ///
+  /// Whoever has a batch at hand for which there is not enough keeps its turn, and the others wait
+  /// with it: small batches must not overtake a large one for ever.
+  func feed() {
+    while let turn = grants.popFirst() {
+      guard let session = sessions[turn.session], !session.extendGrant() else { continue }
+      return grants.putBack(turn)
     }
+  }
+
+  /// Takes grants back from sessions that do not use them, when others have been waiting for long.
+  func reclaimGrants(_ now: MonotonicTime) {
+    guard let oldest = grants.oldest, now - oldest > ServerLimits.grantWaitMax,
+      budget.unusedBytes > budget.limitBytes / 4
+    else { return }
+    for session in Array(sessions.values) { session.reclaimGrant(now) }
   }
 
   /// Who is calling: the seam for tokens and tenants, until which everybody is the default tenant.

@@ -14,6 +14,8 @@ public struct IngestBudget: Sendable {
   public let limitBytes: Int
   /// Bytes granted or received and not yet written.
   public private(set) var usedBytes = 0
+  /// Bytes received and not yet written: what will come back by itself.
+  public private(set) var receivedBytes = 0
 
   /// A budget that keeps memory under `memoryBytes`.
   public init(memoryBytes: Int) {
@@ -21,26 +23,34 @@ public struct IngestBudget: Sendable {
   }
 
   /// Bytes that nobody has been granted.
-  public var availableBytes: Int { limitBytes - usedBytes }
+  public var availableBytes: Int { max(0, limitBytes - usedBytes) }
+  /// Bytes granted to sessions that have not used them.
+  public var unusedBytes: Int { usedBytes - receivedBytes }
 
-  /// Takes up to `bytes` out of the budget and says how many it took.
-  mutating func take(_ bytes: Int) -> Int {
-    let taken = max(0, min(bytes, availableBytes))
-    usedBytes += taken
-    return taken
+  mutating func take(_ bytes: Int) { usedBytes += bytes }
+  mutating func receive(_ bytes: Int) { receivedBytes += bytes }
+
+  /// Takes back a grant that will not be used.
+  mutating func revoke(_ bytes: Int) {
+    precondition(bytes <= unusedBytes, "only what was granted is given back")
+    usedBytes -= bytes
   }
 
-  mutating func giveBack(_ bytes: Int) {
-    precondition(bytes <= usedBytes, "only what was taken is given back")
+  /// Takes back what was written.
+  mutating func release(_ bytes: Int) {
+    precondition(bytes <= receivedBytes, "only what was received is given back")
     usedBytes -= bytes
+    receivedBytes -= bytes
   }
 }
 
 /// The grant of one session; all numbers only rise.
+///
+/// Nobody takes for itself: a session says that it is starving, and is fed in its turn.
 public struct GrantWindow: Sendable {
   /// Window of a session that has shown no activity: two batches of 1,000 numbers.
   public static let initialBytes = 64 << 10
-  /// Least first grant under pressure: one small batch.
+  /// Least grant: one small batch.
   public static let leastBytes = 4 << 10
   /// Window of the most active sessions: what a worker writes in about 50 ms.
   public static let mostBytes = 4 << 20
@@ -52,27 +62,33 @@ public struct GrantWindow: Sendable {
   /// Bytes it has sent that are written.
   public private(set) var releasedBytes = 0
 
-  private var windowBytes: Int
+  private var windowBytes = GrantWindow.initialBytes
   private var wantedBytes = 0
 
   /// The first grant: small, and smaller the less is left for others.
+  ///
+  /// Half of the budget is for those who ask: then the first grant is nothing, so that sessions
+  /// that never send cannot use the budget up.
   public init(_ budget: inout IngestBudget) {
-    windowBytes = min(
-      GrantWindow.initialBytes,
-      max(GrantWindow.leastBytes, budget.availableBytes / 512)
-    )
-    grantedBytes = budget.take(windowBytes)
+    guard budget.availableBytes > budget.limitBytes / 2 else { return }
+    let share = max(GrantWindow.leastBytes, budget.availableBytes / 512)
+    grantedBytes = min(GrantWindow.initialBytes, share, budget.availableBytes)
+    budget.take(grantedBytes)
   }
 
+  /// Bytes it may send and has not.
+  public var unusedBytes: Int { grantedBytes - receivedBytes }
+
   /// Counts a batch; false when it overruns the grant and must be refused.
-  public mutating func receive(_ bytes: Int) -> Bool {
-    guard receivedBytes + bytes <= grantedBytes else { return false }
+  public mutating func receive(_ bytes: Int, _ budget: inout IngestBudget) -> Bool {
+    guard bytes <= unusedBytes else { return false }
     // A session that uses more than half of its window before any of it is written gets a larger
     // one.
-    if grantedBytes - receivedBytes - bytes < windowBytes / 2 {
+    if unusedBytes - bytes < windowBytes / 2 {
       windowBytes = min(windowBytes * 2, GrantWindow.mostBytes)
     }
     receivedBytes += bytes
+    budget.receive(bytes)
     return true
   }
 
@@ -81,46 +97,53 @@ public struct GrantWindow: Sendable {
     wantedBytes = max(wantedBytes, min(bytes, GrantWindow.mostBytes))
   }
 
-  /// Gives back what was written and grants anew.
-  ///
-  /// - Returns: whether the grant rose.
-  public mutating func release(_ bytes: Int, _ budget: inout IngestBudget) -> Bool {
+  /// Gives back what was written.
+  public mutating func release(_ bytes: Int, _ budget: inout IngestBudget) {
     releasedBytes += bytes
     precondition(releasedBytes <= receivedBytes, "only what was received is released")
-    budget.giveBack(bytes)
-    return extend(&budget)
+    budget.release(bytes)
   }
 
-  /// Grants up to the window, as far as the budget allows.
+  /// Whether the session has a use for more than it has been granted.
+  public var isStarving: Bool {
+    isBlocked || receivedBytes > 0 && grantedBytes < releasedBytes + windowBytes / 2
+  }
+
+  /// Whether its client has a batch that it may not send.
+  public var isBlocked: Bool { missingBytes > 0 }
+
+  /// Bytes without which the batch that the client has at hand cannot be sent.
+  private var missingBytes: Int {
+    wantedBytes > 0 ? max(0, receivedBytes + wantedBytes - grantedBytes) : 0
+  }
+
+  /// Grants up to the window, as far as the budget allows; a batch that the client has at hand is
+  /// granted whole or not at all.
+  ///
+  /// Half a batch would be of no use to anybody, and half batches for many could use the budget up.
+  /// Nobody holds more than a quarter of what is left: n busy sessions end up with a share of one in
+  /// n + 4. When nothing is left and nothing is under way that would bring something back, one batch
+  /// is granted beyond the limit: so there is always somebody who goes on.
   ///
   /// - Returns: whether the grant rose.
   public mutating func extend(_ budget: inout IngestBudget) -> Bool {
-    let goal = max(releasedBytes + windowBytes, receivedBytes + wantedBytes)
+    let missing = missingBytes
+    let share = max(budget.availableBytes / 4, GrantWindow.leastBytes)
+    let goal = max(releasedBytes + min(windowBytes, share), grantedBytes + missing)
     guard goal > grantedBytes else { return false }
-    // Under pressure nobody takes more than a 64th of what is left, so that all go on slowly.
-    let share = max(budget.availableBytes / 64, GrantWindow.leastBytes)
-    let taken = budget.take(min(goal - grantedBytes, max(share, wantedBytes)))
+    let isStuck = missing > 0 && budget.receivedBytes == 0
+    guard budget.availableBytes >= max(missing, 1) || isStuck else { return false }
+    let taken = max(min(goal - grantedBytes, budget.availableBytes), missing)
+    budget.take(taken)
     grantedBytes += taken
-    if grantedBytes >= receivedBytes + wantedBytes { wantedBytes = 0 }
-    return taken > 0
+    wantedBytes = 0
+    return true
   }
 
-  /// Whether the session could use more than it has been granted.
-  public var isStarving: Bool {
-    grantedBytes < max(releasedBytes + windowBytes / 2, receivedBytes + wantedBytes)
-  }
-
-  /// Gives everything back when the session ends; what it sent and is not written stays counted
-  /// until `releaseAfterEnd`.
+  /// Gives the unused grant back when the session ends; what it sent and is not written stays
+  /// counted until it is released.
   public mutating func end(_ budget: inout IngestBudget) {
-    budget.giveBack(grantedBytes - receivedBytes)
+    budget.revoke(unusedBytes)
     grantedBytes = receivedBytes
-  }
-
-  /// Gives back what was written after the session ended.
-  public mutating func releaseAfterEnd(_ bytes: Int, _ budget: inout IngestBudget) {
-    releasedBytes += bytes
-    precondition(releasedBytes <= receivedBytes, "only what was received is released")
-    budget.giveBack(bytes)
   }
 }

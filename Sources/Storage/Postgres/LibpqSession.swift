@@ -16,7 +16,7 @@ final class LibpqSession {
   enum Put { case taken, full, failed }
   enum Transaction { case idle, active, open, failed, unknown }
 
-  /// Notices kept for one operation; more are dropped.
+  /// Notices kept for one operation: the newest.
   static let noticesMax = 16
 
   private var raw: OpaquePointer?
@@ -229,7 +229,8 @@ final class LibpqSession {
 
   /// A notice; libpq clears it after the call.
   private func took(_ result: OpaquePointer) {
-    guard notices.count < LibpqSession.noticesMax else { return }
+    // The newest are kept: what a COMMIT warns of comes last.
+    if notices.count == LibpqSession.noticesMax { notices.removeFirst() }
     let field = { (code: UInt8) -> String? in
       guard let text = unsafe PQresultErrorField(result, CInt(code)) else { return nil }
       return unsafe String(cString: text)
@@ -238,7 +239,8 @@ final class LibpqSession {
       PostgresNotice(
         sqlstate: SQLState(field(UInt8(ascii: "C")) ?? ""),
         severity: field(UInt8(ascii: "V")) ?? "",
-        message: field(UInt8(ascii: "M")) ?? ""
+        message: field(UInt8(ascii: "M")) ?? "",
+        function: field(UInt8(ascii: "R")) ?? ""
       )
     )
   }

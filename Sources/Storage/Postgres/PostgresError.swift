@@ -62,6 +62,8 @@ public struct PostgresNotice: Equatable, Sendable {
   ///
   /// May hold user data.
   public var message: String
+  /// The server's function that sent it, the same in every language; empty when it did not say.
+  public var function: String
 }
 
 /// Why no connection came about.

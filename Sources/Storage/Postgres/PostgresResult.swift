@@ -92,6 +92,12 @@ public final class PostgresResult {
     return unsafe _overrideLifetime(span, borrowing: self)
   }
 
+  /// A copy of a field's bytes; nil for NULL.
+  public func binary(row: Int, column: Int) -> [UInt8]? {
+    guard let bytes = bytes(row: row, column: column) else { return nil }
+    return unsafe bytes.withUnsafeBytes { unsafe Array($0) }
+  }
+
   /// A value as text; nil for NULL.
   ///
   /// Right for text formats and for binary text, json, enums and names.

@@ -39,6 +39,9 @@ public struct Open: WireMessage, Equatable {
   /// UTF-8, at most 128 bytes.
   public var clientName: String
 
+  /// `Opened.databaseID` of earlier sessions, empty before the first: another one refuses.
+  public var databaseID: [UInt8]
+
   /// Makes a message; what is left out has its default.
   public init(
     protocolVersion: UInt32 = 0,
@@ -47,7 +50,8 @@ public struct Open: WireMessage, Equatable {
     durability: Durability = .unspecified,
     sessionID: [UInt8] = [],
     lowestHeldSeq: UInt64 = 0,
-    clientName: String = ""
+    clientName: String = "",
+    databaseID: [UInt8] = []
   ) {
     self.protocolVersion = protocolVersion
     self.producerID = producerID
@@ -56,6 +60,7 @@ public struct Open: WireMessage, Equatable {
     self.sessionID = sessionID
     self.lowestHeldSeq = lowestHeldSeq
     self.clientName = clientName
+    self.databaseID = databaseID
   }
 
   /// Unpacks a message and copies it out.
@@ -81,6 +86,7 @@ public struct Open: WireMessage, Equatable {
     sessionID = unsafe Field.bytes(c.pointee.session_id)
     lowestHeldSeq = unsafe c.pointee.lowest_held_seq
     clientName = try unsafe Field.text(c.pointee.client_name, "client_name")
+    databaseID = unsafe Field.bytes(c.pointee.database_id)
   }
 
   func build(
@@ -94,6 +100,7 @@ public struct Open: WireMessage, Equatable {
     unsafe c.pointee.session_id = try arena.binary(sessionID)
     unsafe c.pointee.lowest_held_seq = lowestHeldSeq
     unsafe c.pointee.client_name = try arena.binary(clientName)
+    unsafe c.pointee.database_id = try arena.binary(databaseID)
     return unsafe c
   }
 }

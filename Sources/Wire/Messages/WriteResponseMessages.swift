@@ -35,6 +35,10 @@ public struct Opened: WireMessage, Equatable {
   /// Most values in one Batch.
   public var maxBatchValues: UInt32
 
+  /// 16 bytes that name the database, the same for all its gateways; positions mean nothing in
+  /// another one.
+  public var databaseID: [UInt8]
+
   /// Makes a message; what is left out has its default.
   public init(
     epoch: UInt64 = 0,
@@ -46,7 +50,8 @@ public struct Opened: WireMessage, Equatable {
     grantedSeq: UInt64 = 0,
     lostFromSeq: UInt64 = 0,
     lostToSeq: UInt64 = 0,
-    maxBatchValues: UInt32 = 0
+    maxBatchValues: UInt32 = 0,
+    databaseID: [UInt8] = []
   ) {
     self.epoch = epoch
     self.durableSeq = durableSeq
@@ -58,6 +63,7 @@ public struct Opened: WireMessage, Equatable {
     self.lostFromSeq = lostFromSeq
     self.lostToSeq = lostToSeq
     self.maxBatchValues = maxBatchValues
+    self.databaseID = databaseID
   }
 
   /// Unpacks a message and copies it out.
@@ -86,6 +92,7 @@ public struct Opened: WireMessage, Equatable {
     lostFromSeq = unsafe c.pointee.lost_from_seq
     lostToSeq = unsafe c.pointee.lost_to_seq
     maxBatchValues = unsafe c.pointee.max_batch_values
+    databaseID = unsafe Field.bytes(c.pointee.database_id)
   }
 
   func build(
@@ -102,6 +109,7 @@ public struct Opened: WireMessage, Equatable {
     unsafe c.pointee.lost_from_seq = lostFromSeq
     unsafe c.pointee.lost_to_seq = lostToSeq
     unsafe c.pointee.max_batch_values = maxBatchValues
+    unsafe c.pointee.database_id = try arena.binary(databaseID)
     return unsafe c
   }
 }

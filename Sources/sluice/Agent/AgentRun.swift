@@ -53,7 +53,11 @@ final class AgentRun {
     if case .memory = storage { try await producer.waitUntilOpen() }
     let ledger = AckLedger(session.client, producer, isStaged: command.staged)
     let start = MonotonicTime.now()
-    defer { line.clear() }
+    let watch = Task { await LinkWatch.run(producer) }
+    defer {
+      watch.cancel()
+      line.clear()
+    }
     try await withThrowingDiscardingTaskGroup { group in
       await self.sendOrphans(&group)
       try await self.look(until: self.command.duration.map { start + $0 }, ledger, &group)

@@ -119,7 +119,7 @@ struct AgentCommand: ParsableCommand {
           try Spool.claim(
             SpoolOptions(
               folder: folder,
-              name: "agent \(key) \(address)",
+              name: "agent \(key)",
               bytesMax: command.spoolMax,
               sync: command.spoolSync
             )

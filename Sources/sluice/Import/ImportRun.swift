@@ -72,6 +72,8 @@ final class ImportRun {
     durableAtStart = await ledger.position().durable
     progress.firstSequence = state == nil ? durableAtStart : 0
     let start = MonotonicTime.now()
+    let watch = Task { await LinkWatch.run(producer) }
+    defer { watch.cancel() }
     do {
       try await withThrowingDiscardingTaskGroup { group in
         for (index, file) in self.plan.files.enumerated() where !self.isStopped {

@@ -63,6 +63,11 @@ final class ImportState {
     } else {
       self.now = now
       try write(Batch(last: UInt64(bitPattern: now.microseconds), checksum: 0))
+      // The time of lines without one must be the same after a power cut; lost batches are made
+      // again.
+      guard fsync(opened) == 0 else {
+        throw CommandFailure("cannot sync \(self.path): \(SystemText.of(errno))", .inputOutput)
+      }
     }
   }
 

@@ -148,7 +148,7 @@ public final class DurableLane: Lane {
   ) async {
     switch error.remedy {
     case .takeOutLosers(let losers):
-      await settle(losers, transaction)
+      await settle(losers, transaction, &pause)
     case .bisect:
       connection.report(error, doing: "writing")
       do throws(PostgresError) {
@@ -168,19 +168,20 @@ public final class DurableLane: Lane {
   }
 
   /// Ends the batches of producers that lost; those that were committed before are durable.
-  private func settle(_ losers: [GroupStatement.Loser], _ transaction: LaneTransaction) async {
-    // What an earlier attempt committed is flushed now at the latest: any position read from here
-    // on holds it.
-    var position = PostgresLSN(value: 0)
+  private func settle(
+    _ losers: [GroupStatement.Loser],
+    _ transaction: LaneTransaction,
+    _ pause: inout Duration
+  ) async {
+    // What an earlier attempt committed may still wait for a replica: nobody is told before.
+    let position: PostgresLSN
     do throws(PostgresError) {
-      let result = try await connection.ready().query(
-        "SELECT pg_current_wal_flush_lsn()",
-        deadline: loop.now + .seconds(5)
+      position = try await connection.ready().confirmCommits(
+        deadline: loop.now + LaneLimits.transactionTime
       )
-      position = try result.lsn(row: 0, column: 0) ?? position
     } catch {
-      connection.report(error, doing: "reading the log position")
-      return
+      connection.report(error, doing: "confirming what was committed")
+      return await wait(&pause)
     }
     transaction.settle(losers, at: connection.token(at: position))
   }

@@ -15,9 +15,11 @@ extension Migration {
       );
       COMMENT ON TABLE sluice.settings IS
         'What every gateway must agree on: partition_width (hour|day|week|month), '
-        'partitions_ahead, retention.';
+        'partitions_ahead, retention. database_id names this database to producers, whose '
+        'positions mean nothing in another one; it is made once and goes along with backups.';
       INSERT INTO sluice.settings VALUES
-        ('partition_width', 'day'), ('partitions_ahead', '3'), ('retention', '400 days');
+        ('partition_width', 'day'), ('partitions_ahead', '3'), ('retention', '400 days'),
+        ('database_id', gen_random_uuid()::text);
 
       CREATE TABLE sluice.tenants (
         tenant_id integer PRIMARY KEY,

@@ -25,6 +25,7 @@ extension Migration {
 
       -- Says that a gateway lives; once a second.
       CREATE FUNCTION sluice.gateway_beat(gateway uuid) RETURNS void LANGUAGE sql AS $function$
+        SELECT set_config('synchronous_commit', 'local', true);
         INSERT INTO sluice.gateways AS g (gateway_id) VALUES (gateway)
         ON CONFLICT (gateway_id) DO UPDATE SET beat_at = clock_timestamp()
       $function$;
@@ -36,6 +37,8 @@ extension Migration {
       DECLARE
         segment_name text := 'segment_' || replace(gateway::text, '-', '') || '_' || slot;
       BEGIN
+        -- What is lost with it is made again: nobody waits for a replica's sake.
+        PERFORM set_config('synchronous_commit', 'local', true);
         PERFORM pg_advisory_xact_lock(5497231, 3);
         PERFORM sluice.gateway_beat(gateway);
         EXECUTE format('CREATE UNLOGGED TABLE IF NOT EXISTS sluice.%I () INHERITS '
@@ -111,6 +114,29 @@ extension Migration {
           ELSE $5::text END
       $function$;
 
+      -- Many producers may open after their gateway's death, and each would read its whole segments:
+      -- the first one makes an index. Nobody writes there any more, unless the dead wakes up; it is
+      -- not waited for.
+      CREATE FUNCTION sluice.index_dead_segment(segment_name text) RETURNS void
+        LANGUAGE plpgsql AS $function$
+      DECLARE
+        segment_table regclass := to_regclass(format('sluice.%I', segment_name));
+      BEGIN
+        IF pg_relation_size(segment_table) < 4 << 20
+          OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = segment_table)
+          OR EXISTS (SELECT FROM sluice.segment_state s JOIN sluice.gateways g USING (gateway_id)
+            WHERE s.segment = segment_name AND g.beat_at > clock_timestamp() - interval '3 s')
+          OR NOT pg_try_advisory_xact_lock(5497233, hashtext(segment_name)) THEN
+          RETURN;
+        END IF;
+        EXECUTE format('LOCK TABLE sluice.%I IN SHARE MODE NOWAIT', segment_name);
+        EXECUTE format('CREATE INDEX ON sluice.%I (tenant_id, producer_id, seq)', segment_name);
+        EXECUTE format('ANALYZE sluice.%I', segment_name);
+      EXCEPTION WHEN lock_not_available THEN
+        NULL;
+      END
+      $function$;
+
       -- What promote_staged moves of one staged batch: from_seq to to_seq of first_seq to last_seq.
       CREATE TYPE sluice.staged_run AS (
         tenant_id integer, producer_id uuid, segment text, from_seq bigint, to_seq bigint,
@@ -159,6 +185,7 @@ extension Migration {
               ORDER BY c.first_seq, c.last_seq, c.segment, c.place)) AS r
           WHERE NOT r.broken AND r.last_seq > r.covered;
         FOR part IN SELECT DISTINCT r.segment FROM unnest(runs) AS r ORDER BY 1 LOOP
+          PERFORM sluice.index_dead_segment(part);
           EXECUTE format($move$
             INSERT INTO sluice.entity_values (entity_id, observed_at, tenant_id, attribute_id,
               number, integer, flag, label, document)
@@ -214,15 +241,37 @@ extension Migration {
       -- epoch. lowest_held: the lowest sequence number the client could still send, 0 for none. If
       -- it lies beyond durable_seq + 1, the values between are lost: recorded, returned and
       -- skipped.
+      --
+      -- Epoch 0: nothing was done. Either the caller's positions are of another database than this
+      -- one (database_id), or it is patient and a gateway that lives is about to make durable what
+      -- it has staged of this producer, which is cheaper than to promote it here: ask again soon.
       CREATE FUNCTION sluice.open_producer(
         tenant integer, producer uuid, session uuid, lowest_held bigint DEFAULT 0,
+        known_database uuid DEFAULT NULL, patient boolean DEFAULT false,
         OUT epoch bigint, OUT durable_seq bigint, OUT lost_from bigint, OUT lost_to bigint,
-          OUT recent bigint[])
+          OUT recent bigint[], OUT database_id uuid)
       LANGUAGE plpgsql AS $function$
       #variable_conflict use_column
       DECLARE
         state sluice.producer_state;
       BEGIN
+        epoch := 0;
+        durable_seq := 0;
+        lost_from := 0;
+        lost_to := 0;
+        recent := '{}';
+        database_id := (SELECT s.value::uuid FROM sluice.settings s WHERE s.name = 'database_id');
+        IF known_database <> database_id
+          OR patient AND EXISTS (
+            SELECT FROM sluice.staged_batches b
+            JOIN sluice.producer_state p USING (tenant_id, producer_id)
+            JOIN sluice.segment_state s USING (segment)
+            JOIN sluice.gateways g USING (gateway_id)
+            WHERE b.tenant_id = tenant AND b.producer_id = producer AND b.epoch = p.epoch
+              AND b.last_seq > p.durable_seq
+              AND g.beat_at > clock_timestamp() - interval '3 s') THEN
+          RETURN;
+        END IF;
         PERFORM pg_advisory_xact_lock(5497232, uuid_hash(producer) & 63);
         INSERT INTO sluice.producer_state (tenant_id, producer_id, epoch, durable_seq, session_id)
           SELECT t.tenant_id, producer, 0, 0, session FROM sluice.tenants t
@@ -237,8 +286,6 @@ extension Migration {
         IF NOT FOUND THEN
           RAISE EXCEPTION 'there is no such tenant' USING ERRCODE = 'SLG02';
         END IF;
-        lost_from := 0;
-        lost_to := 0;
         IF lowest_held > state.durable_seq + 1 THEN
           lost_from := state.durable_seq + 1;
           lost_to := lowest_held - 1;
@@ -320,6 +367,8 @@ extension Migration {
         IF sluice.segment_pending(segment_name) THEN
           RETURN false;
         END IF;
+        -- What is lost with it is made again: nobody waits for a replica's sake.
+        PERFORM set_config('synchronous_commit', 'local', true);
         EXECUTE format('TRUNCATE sluice.%I', segment_name);
         DELETE FROM sluice.staged_batches b WHERE b.segment = segment_name;
         UPDATE sluice.segment_state s SET truncated_at = now() WHERE s.segment = segment_name;
@@ -343,6 +392,8 @@ extension Migration {
         dead record;
         dropped integer := 0;
       BEGIN
+        -- What is lost with it is made again: nobody waits for a replica's sake.
+        PERFORM set_config('synchronous_commit', 'local', true);
         FOR dead IN
           SELECT s.segment FROM sluice.segment_state s
           LEFT JOIN sluice.gateways g ON g.gateway_id = s.gateway_id

@@ -19,6 +19,8 @@ extension Migration {
         cluster bigint := (SELECT c.system_identifier FROM pg_control_system() c);
         written bigint;
       BEGIN
+        -- What is lost with it is made again: nobody waits for a replica's sake.
+        PERFORM set_config('synchronous_commit', 'local', true);
         UPDATE sluice.heartbeat h
           SET beat = h.beat + 1, lsn = greatest(h.lsn, current_lsn), beat_at = current_at,
             timeline = current_timeline, system_identifier = cluster
