@@ -259,18 +259,22 @@ test_fold() {
 
 test_producers() {
   database
-  expect "an unknown producer starts at 0" "1|0|0|0|{}" "SELECT * FROM sluice.open_producer(1, '$(p 1)', '$(p 11)', 0)"
-  expect "the same session gets the same epoch" "1|0|0|0|{}" "SELECT * FROM sluice.open_producer(1, '$(p 1)', '$(p 11)', 0)"
-  expect "a new session raises it" "2|0|0|0|{}" "SELECT * FROM sluice.open_producer(1, '$(p 1)', '$(p 12)', 1)"
+  expect "an unknown producer starts at 0" "1|0|0|0|{}" "SELECT epoch, durable_seq, lost_from, lost_to, recent FROM sluice.open_producer(1, '$(p 1)', '$(p 11)', 0)"
+  expect "the same session gets the same epoch" "1|0|0|0|{}" "SELECT epoch, durable_seq, lost_from, lost_to, recent FROM sluice.open_producer(1, '$(p 1)', '$(p 11)', 0)"
+  expect "a new session raises it" "2|0|0|0|{}" "SELECT epoch, durable_seq, lost_from, lost_to, recent FROM sluice.open_producer(1, '$(p 1)', '$(p 12)', 1)"
   expect_like "and fences the older one" "DETAIL: *1:2:0" "$(commit 1 1 1 5)"
   run "$(commit 1 2 1 10)" >/dev/null
-  expect "what it sent is remembered" "3|10|0|0|{1,10,7}" "SELECT * FROM sluice.open_producer(1, '$(p 1)', '$(p 13)', 11)"
-  expect "what the client still holds is no loss" "4|10|0|0|{1,10,7}" "SELECT * FROM sluice.open_producer(1, '$(p 1)', '$(p 14)', 5)"
-  expect "a shortfall is told and skipped" "5|99|11|99|{1,10,7}" "SELECT * FROM sluice.open_producer(1, '$(p 1)', '$(p 15)', 100)"
-  expect "the retry is told the same" "5|99|11|99|{1,10,7}" "SELECT * FROM sluice.open_producer(1, '$(p 1)', '$(p 15)', 100)"
-  expect "the next session is not" "6|99|0|0|{1,10,7}" "SELECT * FROM sluice.open_producer(1, '$(p 1)', '$(p 16)', 100)"
+  expect "what it sent is remembered" "3|10|0|0|{1,10,7}" "SELECT epoch, durable_seq, lost_from, lost_to, recent FROM sluice.open_producer(1, '$(p 1)', '$(p 13)', 11)"
+  expect "what the client still holds is no loss" "4|10|0|0|{1,10,7}" "SELECT epoch, durable_seq, lost_from, lost_to, recent FROM sluice.open_producer(1, '$(p 1)', '$(p 14)', 5)"
+  expect "a shortfall is told and skipped" "5|99|11|99|{1,10,7}" "SELECT epoch, durable_seq, lost_from, lost_to, recent FROM sluice.open_producer(1, '$(p 1)', '$(p 15)', 100)"
+  expect "the retry is told the same" "5|99|11|99|{1,10,7}" "SELECT epoch, durable_seq, lost_from, lost_to, recent FROM sluice.open_producer(1, '$(p 1)', '$(p 15)', 100)"
+  expect "the next session is not" "6|99|0|0|{1,10,7}" "SELECT epoch, durable_seq, lost_from, lost_to, recent FROM sluice.open_producer(1, '$(p 1)', '$(p 16)', 100)"
   expect "the loss is recorded" "11|99" "SELECT from_seq, to_seq FROM sluice.lost_ranges"
-  expect_like "there must be such a tenant" "no such tenant" "SELECT * FROM sluice.open_producer(77, '$(p 1)', '$(p 11)', 0)"
+  local database="(SELECT value::uuid FROM sluice.settings WHERE name = 'database_id')"
+  expect "positions of another database are refused, and nothing is done" "0|0|t|6" \
+    "SELECT o.epoch, o.durable_seq, o.database_id = $database, p.epoch FROM sluice.open_producer(1, '$(p 1)', '$(p 17)', 1000, '$(p 9)') o, sluice.producer_state p WHERE p.producer_id = '$(p 1)'"
+  expect "those of this one are not" "7|99" "SELECT epoch, durable_seq FROM sluice.open_producer(1, '$(p 1)', '$(p 17)', 100, $database)"
+  expect_like "there must be such a tenant" "no such tenant" "SELECT epoch, durable_seq, lost_from, lost_to, recent FROM sluice.open_producer(77, '$(p 1)', '$(p 11)', 0)"
 }
 
 # segment, producer, epoch, first, last
@@ -339,6 +343,25 @@ test_staging() {
   (run "SELECT * FROM sluice.stage_flush(100)" >"$folder/adopt.1") & (run "SELECT * FROM sluice.stage_flush(100)" >"$folder/adopt.2") &
   wait
   expect "two adopters move each value once" "19940|19940" "SELECT count(*), count(DISTINCT number) FROM sluice.entity_values WHERE ingested_at = (SELECT max(ingested_at) FROM sluice.entity_values)"
+
+  # Opening behind what is staged: patiently while its gateway lives, by an index when it is dead.
+  local patient="SELECT epoch, durable_seq FROM sluice.open_producer(1, '$(p 3)', '$(p 33)', 1, NULL, true)"
+  local segment
+  segment=$(run "SELECT sluice.create_segment('$(p 500)', 0)")
+  open 3 >/dev/null
+  run "$(stage "$segment" 3 1 1 60000)" >/dev/null
+  expect "a patient opening leaves promotion to a living gateway" "0|0" "$patient"
+  expect "and fences nobody" "1" "SELECT epoch FROM sluice.producer_state WHERE producer_id = '$(p 3)'"
+  run "UPDATE sluice.gateways SET beat_at = now() - interval '1 minute'" >/dev/null
+  run "$(stage "$segment" 3 1 60001 60100)" >/dev/null
+  (echo "BEGIN; LOCK TABLE sluice.$segment IN ROW EXCLUSIVE MODE; SELECT pg_sleep(2); COMMIT" | sql -f - >/dev/null) &
+  sleep 0.5
+  run "SELECT sluice.index_dead_segment('$segment')" >/dev/null
+  expect "whoever still writes there is not waited for" "0" "SELECT count(*) FROM pg_index WHERE indrelid = 'sluice.$segment'::regclass"
+  wait
+  expect "a dead one's segment is promoted by whoever opens" "2|60100" "$patient"
+  expect "with an index for all who come behind" "1" "SELECT count(*) FROM pg_index WHERE indrelid = 'sluice.$segment'::regclass"
+  run "SELECT sluice.truncate_segment('$segment')" >/dev/null
 
   # A crash empties staging and shows a new incarnation.
   local before
