@@ -11,6 +11,8 @@ struct AgentReport: Sendable {
   /// Attributes in the largest look.
   var attributes = 0
   var sentCount = 0
+  /// Values that could not be sent, for their attribute has no id or another type.
+  var leftOutCount = 0
   var seconds = 0.0
   var ledger: LedgerProgress?
   /// Whether what is unconfirmed is in a spool.
@@ -38,6 +40,7 @@ struct AgentReport: Sendable {
       text += ", \(Quantity.grouped(rejected)) rejected"
     }
     if let count = ledger?.reopenings, count > 0 { text += ", \(count) reconnects" }
+    if leftOutCount > 0 { text += ", \(Quantity.grouped(leftOutCount)) left out" }
     text += "\n"
     if let latencies = ledger?.latencies, latencies.count > 0 {
       let texts = [latencies.median, latencies.percentile95, latencies.max].map {
@@ -64,6 +67,8 @@ struct AgentReport: Sendable {
     json.value(ledger?.counts.written ?? 0)
     json.key("values_rejected")
     json.value(ledger?.counts.rejected ?? 0)
+    json.key("values_left_out")
+    json.value(leftOutCount)
     json.key("values_unconfirmed")
     json.value(unconfirmedCount)
     json.key("values_in_spool")

@@ -27,6 +27,8 @@ final class AgentRun {
   /// Attributes whose ids are in the catalog file.
   private var savedCount = 0
   private var isWaitingForGateway = false
+  /// Attributes whose values could not be sent.
+  private var leftOut: Set<String> = []
 
   init(
     _ command: AgentCommand,
@@ -193,9 +195,15 @@ final class AgentRun {
     for measurement in measurements {
       newest[measurement.attribute] = measurement.value
       guard let entityID = cache.entity(entity),
-        let attribute = cache.attribute(measurement.attribute),
-        attribute.valueType == ValueType(measurement.value.type)
-      else { continue }
+        let attribute = cache.attribute(measurement.attribute)
+      else {
+        leaveOut(measurement.attribute, "no gateway has named it yet")
+        continue
+      }
+      guard attribute.valueType == ValueType(measurement.value.type) else {
+        leaveOut(measurement.attribute, "it exists with the type \(attribute.valueType.name)")
+        continue
+      }
       packer.append(
         measurement.value,
         entityID: entityID,
@@ -227,6 +235,13 @@ final class AgentRun {
       // Closed by the agent itself: what is left unconfirmed is counted at the end.
       if case .failure(let error) = result, error != .closed { throw error }
     }
+  }
+
+  /// Counts a value that cannot be sent, and says so once for each attribute.
+  private func leaveOut(_ attribute: String, _ why: String) {
+    report.leftOutCount += 1
+    guard leftOut.insert(attribute).inserted else { return }
+    warn("\(attribute) is left out: \(why)")
   }
 
   /// Learns ids of new names; while no gateway answers, values of new names are left out.
