@@ -5,6 +5,14 @@ import Testing
 
 // When the cache may be used, without a Redis.
 
+extension CacheEpoch {
+  /// The next beat, which there must be.
+  fileprivate mutating func beat() throws -> Beat {
+    let next = nextBeat()
+    return try #require(next)
+  }
+}
+
 @Suite("Cache epoch")
 struct CacheEpochTests {
   private static func position(_ lsn: UInt64, timeline: UInt32 = 1) -> FreshnessToken {
@@ -26,7 +34,7 @@ struct CacheEpochTests {
   /// In epoch e1.
   private static func joined() throws -> CacheEpoch {
     var state = known()
-    let beat = try #require(state.nextBeat())
+    let beat = try state.beat()
     state.answered(beat, .joined(epoch: "e1"), now: time(20))
     return state
   }
@@ -34,12 +42,14 @@ struct CacheEpochTests {
   @Test("without a connection or a position there is no beat")
   func needsBoth() {
     var state = CacheEpoch()
-    #expect(state.nextBeat() == nil)
+    var beats = [state.nextBeat()]
     state.connected(run: "r1")
-    #expect(state.nextBeat() == nil)
-    #expect(state.observed(CacheEpochTests.position(1), at: CacheEpochTests.time(1)))
-    #expect(state.nextBeat() != nil)
-    #expect(state.nextBeat() == nil, "one at a time")
+    beats.append(state.nextBeat())
+    _ = state.observed(CacheEpochTests.position(1), at: CacheEpochTests.time(1))
+    beats.append(state.nextBeat())
+    // One at a time.
+    beats.append(state.nextBeat())
+    #expect(beats.map { $0 != nil } == [false, false, true, false])
   }
 
   @Test("an epoch that stands is joined, and the next observation needs no beat")
@@ -47,23 +57,24 @@ struct CacheEpochTests {
     var state = try CacheEpochTests.joined()
     #expect(state.epoch == "e1")
     #expect(state.open?.run == "r1")
-    #expect(!state.observed(CacheEpochTests.position(101), at: CacheEpochTests.time(30)))
+    let wantsBeat = state.observed(CacheEpochTests.position(101), at: CacheEpochTests.time(30))
+    #expect(!wantsBeat)
   }
 
   @Test("a claim is held up only by a position that was read after it")
   func claims() throws {
     var state = CacheEpochTests.known()
-    let first = try #require(state.nextBeat())
+    let first = try state.beat()
     #expect(first.heldClaim == nil)
     state.answered(first, .claim("c1"), now: CacheEpochTests.time(20))
     #expect(state.open == nil)
     // Read before the claim came, told after it.
     _ = state.observed(CacheEpochTests.position(101), at: CacheEpochTests.time(19))
-    let second = try #require(state.nextBeat())
+    let second = try state.beat()
     #expect(second.heldClaim == nil)
     state.answered(second, .claim("c1"), now: CacheEpochTests.time(25))
     _ = state.observed(CacheEpochTests.position(102), at: CacheEpochTests.time(22))
-    let third = try #require(state.nextBeat())
+    let third = try state.beat()
     #expect(third.heldClaim == "c1")
     #expect(third.position == CacheEpochTests.position(102))
   }
@@ -71,52 +82,56 @@ struct CacheEpochTests {
   @Test("another claim starts the waiting anew")
   func otherClaim() throws {
     var state = CacheEpochTests.known()
-    let first = try #require(state.nextBeat())
+    let first = try state.beat()
     state.answered(first, .claim("c1"), now: CacheEpochTests.time(20))
     _ = state.observed(CacheEpochTests.position(101), at: CacheEpochTests.time(30))
-    let second = try #require(state.nextBeat())
+    let second = try state.beat()
     state.answered(second, .claim("c2"), now: CacheEpochTests.time(40))
-    #expect(try #require(state.nextBeat()).heldClaim == nil)
+    let next = try state.beat()
+    #expect(next.heldClaim == nil)
   }
 
   @Test("a lost connection closes the cache, and an answer of the old one opens nothing")
   func disconnect() throws {
     var state = try CacheEpochTests.joined()
-    let beat = try #require(state.nextBeat())
+    let beat = try state.beat()
     state.disconnected()
     #expect(state.open == nil)
     state.connected(run: "r2")
     state.answered(beat, .joined(epoch: "e1"), now: CacheEpochTests.time(30))
     #expect(state.open == nil)
-    #expect(try #require(state.nextBeat()).run == "r2")
+    let next = try state.beat()
+    #expect(next.run == "r2")
   }
 
   @Test("another timeline closes the cache, and an answer about the old one opens nothing")
   func timeline() throws {
     var state = try CacheEpochTests.joined()
-    let beat = try #require(state.nextBeat())
+    let beat = try state.beat()
     let promoted = CacheEpochTests.position(50, timeline: 2)
-    #expect(state.observed(promoted, at: CacheEpochTests.time(30)))
+    let wantsBeat = state.observed(promoted, at: CacheEpochTests.time(30))
+    #expect(wantsBeat)
     #expect(state.open == nil)
     state.answered(beat, .joined(epoch: "e1"), now: CacheEpochTests.time(31))
     #expect(state.open == nil)
-    #expect(try #require(state.nextBeat()).position == promoted)
+    let next = try state.beat()
+    #expect(next.position == promoted)
   }
 
   @Test("a lost invalidation is owed until a beat that said so was answered")
   func owes() throws {
     var state = try CacheEpochTests.joined()
     state.lostInvalidation()
-    let first = try #require(state.nextBeat())
+    let first = try state.beat()
     #expect(first.owes)
     state.answered(first, nil, now: CacheEpochTests.time(30))
     #expect(state.owes, "nobody knows whether it arrived")
-    let second = try #require(state.nextBeat())
+    let second = try state.beat()
     // Another one is lost while the beat is under way.
     state.lostInvalidation()
     state.answered(second, .claim("c1"), now: CacheEpochTests.time(40))
     #expect(state.owes)
-    let third = try #require(state.nextBeat())
+    let third = try state.beat()
     #expect(third.owes)
     state.answered(third, .claim("c2"), now: CacheEpochTests.time(50))
     #expect(!state.owes)
@@ -129,7 +144,7 @@ struct CacheEpochTests {
     #expect(state.changeCount == 0)
     state.gone()
     for (index, epoch) in ["e1", "e2", "e2", "e3"].enumerated() {
-      let beat = try #require(state.nextBeat())
+      let beat = try state.beat()
       let now = CacheEpochTests.time(UInt64(30 + index))
       state.answered(beat, .joined(epoch: epoch), now: now)
     }
@@ -159,8 +174,11 @@ struct CacheEpochTests {
   )
   func badAnswers(reply: RedisReply) {
     #expect(throws: RedisError.protocolViolation) { try CacheProtocol.beatAnswer(reply) }
-    #expect(throws: RedisError.protocolViolation) { try CacheProtocol.getAnswers(.array([reply]), count: 1) }
-    #expect(throws: RedisError.protocolViolation) { try CacheProtocol.getAnswers(.array([]), count: 1) }
+    for answers in [[reply], []] {
+      #expect(throws: RedisError.protocolViolation) {
+        try CacheProtocol.getAnswers(.array(answers), count: 1)
+      }
+    }
   }
 
   @Test("lives differ by the jitter and no more")
