@@ -86,13 +86,15 @@ extension ProjectionRow {
   /// Changes with the layout; a row of another layout is read anew.
   private static let layout: UInt8 = 1
 
-  /// The row as bytes: layout, id, version, external key, and each entry's id, time and value.
+  /// The row as bytes: layout, id, version, external key, and of each entry id, time
+  /// and value.
   var cached: [UInt8] {
     var bytes: [UInt8] = [ProjectionRow.layout]
     bytes.reserveCapacity(32 + externalKey.utf8.count + entries.count * 32)
     bytes += ByteWriter.bytes(id) + ByteWriter.bytes(version)
     bytes += ByteWriter.bytes(UInt32(externalKey.utf8.count))
     bytes += externalKey.utf8
+    bytes += ByteWriter.bytes(UInt32(entries.count))
     for entry in entries {
       bytes += ByteWriter.bytes(entry.id) + ByteWriter.bytes(entry.observedAt)
       bytes += ByteWriter.bytes(UInt32(entry.value.count))
@@ -107,18 +109,26 @@ extension ProjectionRow {
     var reader = ByteReader(bytes.dropFirst())
     guard let id = reader.integer(Int64.self), let version = reader.integer(Int64.self),
       let key = ProjectionRow.counted(&reader),
-      let externalKey = String(validating: key, as: UTF8.self)
+      let externalKey = String(validating: key, as: UTF8.self),
+      let count = reader.integer(UInt32.self)
     else { return nil }
-    self.id = id
-    self.version = version
-    self.externalKey = externalKey
-    entries = []
-    while !reader.isAtEnd {
+    var entries: [Entry] = []
+    for _ in 0..<count {
       guard let id = reader.integer(UInt32.self), let observedAt = reader.integer(Int64.self),
         let value = ProjectionRow.counted(&reader)
       else { return nil }
       entries.append(Entry(id: id, value: value, observedAt: observedAt))
     }
+    guard reader.isAtEnd else { return nil }
+    self.init(id: id, externalKey: externalKey, version: version, entries: entries)
+  }
+
+  /// A row of these parts.
+  init(id: Int64, externalKey: String, version: Int64, entries: [Entry]) {
+    self.id = id
+    self.externalKey = externalKey
+    self.version = version
+    self.entries = entries
   }
 
   /// A length and so many bytes.
