@@ -20,7 +20,7 @@ public struct CacheEntry: Equatable, Sendable {
 
   /// A value with its proof.
   ///
-  /// - Parameter value: not empty; nil for what does not exist.
+  /// The value is not empty, and nil for what does not exist.
   public init(value: [UInt8]?, asOf: FreshnessToken) {
     precondition(value?.isEmpty != true, "an empty value stands for one that does not exist")
     self.value = value

@@ -57,13 +57,13 @@ struct CacheEpoch {
     isBeating = false
   }
 
-  /// Takes the primary's position.
+  /// Takes the primary's position and a time before which the primary was asked for it.
   ///
-  /// - Parameter time: before the primary was asked.
   /// - Returns: true when a beat would lead on.
   mutating func observed(_ token: FreshnessToken, at time: MonotonicTime) -> Bool {
-    if let position, position.systemIdentifier != token.systemIdentifier
-      || position.timeline != token.timeline
+    if let position,
+      position.systemIdentifier != token.systemIdentifier
+        || position.timeline != token.timeline
     {
       forget()
     }

@@ -2,7 +2,9 @@ internal import EventLoop
 
 // One read of a key under way in a worker, and those who wait for it.
 
-/// A single flight: the first reader leads, the others follow. Confined to the loop's thread.
+/// A single flight: the first reader leads, the others follow.
+///
+/// Confined to the loop's thread.
 final class CacheFlight {
   /// How following ended.
   enum Ending: Sendable {

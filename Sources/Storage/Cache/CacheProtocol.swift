@@ -77,7 +77,7 @@ struct CacheGetQuestion {
   var owner: String
 }
 
-/// Requests and answers of the scripts. Pure.
+/// Requests and answers of the scripts.
 enum CacheProtocol {
   static func get(
     _ questions: [CacheGetQuestion],
@@ -129,7 +129,7 @@ enum CacheProtocol {
     throw .protocolViolation
   }
 
-  /// - Parameter value: empty for a row that does not exist.
+  /// Stores a value under a lease; an empty one stands for what does not exist.
   static func set(
     _ key: CacheKey,
     owner: String,
@@ -160,6 +160,8 @@ enum CacheProtocol {
     return words
   }
 
+  /// How storing or giving back ended.
+  ///
   /// - Throws: `.protocolViolation`.
   static func setAnswer(_ reply: RedisReply) throws(RedisError) -> CacheSetAnswer {
     guard let answer = reply.text.flatMap(CacheSetAnswer.init(rawValue:)) else {
@@ -196,6 +198,8 @@ enum CacheProtocol {
     return words
   }
 
+  /// What came of a sign of life.
+  ///
   /// - Throws: `.protocolViolation`.
   static func beatAnswer(_ reply: RedisReply) throws(RedisError) -> CacheBeatAnswer {
     guard case .array(let parts) = reply, parts.count == 2, let text = parts[1].text else {

@@ -72,9 +72,9 @@ enum CacheScripts {
   /// Raises the high-water mark and the floors to a token, drops older values and all leases taken
   /// before it.
   ///
-  /// The high-water mark rises also while there is no epoch, so that the next one begins above it. A
-  /// value proven at or past the token holds the write already, and so does whatever is read under a
-  /// lease taken after it was stored.
+  /// The high-water mark rises also while there is no epoch, so that the next one begins above it.
+  /// A value proven at or past the token holds the write already, and so does whatever is read
+  /// under a lease taken after it was stored.
   ///
   /// KEYS: state. ARGV: prefix, token, ms to keep a floor, keys.
   static let invalidate = RedisScript(
@@ -100,14 +100,15 @@ enum CacheScripts {
 
   /// A sign of life of one cache, and the way into the epoch.
   ///
-  /// An epoch ends when Redis is another process than it began in, when a member was not heard of in
-  /// time, or when the caller owes it because an invalidation of its was lost. A new one begins in
-  /// two steps: the first to notice leaves a claim, and only somebody who comes back with that claim
-  /// and a position of the primary that was read after having got it begins. All invalidations that
-  /// Redis may have forgotten lie below that position, and it becomes the high-water mark.
+  /// An epoch ends when Redis is another process than it began in, when a member was not heard of
+  /// in time, or when the caller owes it because an invalidation of its was lost. A new one begins
+  /// in two steps: the first to notice leaves a claim, and only somebody who comes back with that
+  /// claim and a position of the primary that was read after having got it begins. All
+  /// invalidations that Redis may have forgotten lie below that position, and it becomes the
+  /// high-water mark.
   ///
-  /// KEYS: state, members. ARGV: run, member, ms until it is missed, new claim, held claim or empty,
-  /// position, 1 when the caller owes a new epoch.
+  /// KEYS: state, members. ARGV: run, member, ms until it is missed, new claim, held claim or
+  /// empty, position, 1 when the caller owes a new epoch.
   static let beat = RedisScript(
     name: "beat",
     source: """

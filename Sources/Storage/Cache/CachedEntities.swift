@@ -3,10 +3,11 @@
 /// Reads hot entities through the cache.
 ///
 /// The seam for GetEntity and BatchGetEntities: they call `row` with the position their level
-/// requires and a closure that reads the source the router picks; UpsertEntity, the lanes' fold of
+/// requires and a closure that reads the source the router picks. UpsertEntity, the lanes' fold of
 /// hot values and the creation of entities call `invalidate` after COMMIT and before the
-/// acknowledgement. STRONG reads and reads with staged values do not come here. Entities are kept by
-/// id; who asks by external key asks the catalog for the id first. Confined to one worker's loop.
+/// acknowledgement. STRONG reads and reads with staged values do not come here. Entities are kept
+/// by id; who asks by external key asks the catalog for the id first. Confined to one worker's
+/// loop.
 struct CachedEntities {
   /// What a source said.
   struct Source {
@@ -37,8 +38,9 @@ struct CachedEntities {
   ///   - tenant: whose.
   ///   - entityID: which.
   ///   - required: the position that the answer's proof must reach.
-  ///   - read: reads the source; is given the position that a replica must have seen for its read to
-  ///     be kept, nil when nothing is kept.
+  ///   - read: reads the source; is given the position that a replica must have seen for its read
+  ///     to be kept, nil when nothing is kept.
+  /// - Returns: the row with its proof, and why it was not in the cache.
   /// - Throws: what `read` throws.
   func row(
     tenant: Int32,
@@ -74,7 +76,11 @@ struct CachedEntities {
   ///   - entityIDs: which.
   ///   - tenant: whose.
   ///   - token: a position at or past the commit.
-  func invalidate(_ entityIDs: some Sequence<Int64>, of tenant: Int32, _ token: FreshnessToken)
+  func invalidate(
+    _ entityIDs: some Sequence<Int64>,
+    of tenant: Int32,
+    _ token: FreshnessToken
+  )
     async
   {
     let keys = entityIDs.map { CachedEntities.key(tenant: tenant, entityID: $0) }

@@ -6,8 +6,8 @@ public import EventLoop
 ///
 /// Not Sendable: confined to one worker's loop, called from tasks that prefer it. Correctness rests
 /// on the position in each value alone, so Redis away, evictions, lost invalidations and restarts
-/// make it slower, never wrong. It is of no use before `observe` has told it the primary's position.
-/// `end` must be called: the loop holds on to its connection.
+/// make it slower, never wrong. It is of no use before `observe` has told it the primary's
+/// position. `end` must be called: the loop holds on to its connection.
 public final class ReadCache {
   private let session: CacheSession
   private let limits: CacheLimits
@@ -87,6 +87,7 @@ public final class ReadCache {
   /// - Parameters:
   ///   - key: what is looked up.
   ///   - required: the position that the value's proof must reach.
+  /// - Returns: a value, or a ticket that ends with `fill` or `abandon`.
   public func lookup(_ key: CacheKey, required: FreshnessToken) async -> CacheLookup {
     let limit = loop.now + limits.followTimeout
     while let flight = flights[key] {
@@ -196,7 +197,9 @@ public final class ReadCache {
         let lease = CacheTicket.Lease(owner: owner, floor: floor, keys: CacheKeys(required))
         return .miss(ticket(isTooOld ? .tooOld : .absent, key, lease, flight))
       case .answer(.wait):
-        guard let pause = pauses.popFirst() else { return .miss(ticket(.leaseHeld, key, nil, flight)) }
+        guard let pause = pauses.popFirst() else {
+          return .miss(ticket(.leaseHeld, key, nil, flight))
+        }
         await loop.sleep(for: pause)
       case .away: return .miss(ticket(.away, key, nil, flight))
       case .noEpoch: return .miss(ticket(.epochChanged, key, nil, flight))

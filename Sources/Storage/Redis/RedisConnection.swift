@@ -1,14 +1,14 @@
 internal import EventLoop
 
-// One connection to Redis on the loop that comes back by itself: requests are pipelined, nothing blocks.
+// One connection to Redis on the loop that comes back by itself; requests are pipelined.
 
 /// Sends requests and hands out their replies in order; connects again whenever it is lost.
 ///
 /// Not Sendable; confined to the loop's thread. hiredis reads and formats only, sockets and timers
-/// are the loop's. It is ready when Redis has said who it is (`run_id` of INFO server, which changes
-/// with each start of Redis) and knows the scripts. Requests made meanwhile fail at once with
-/// `.away`, so that nobody waits for a Redis that is not there. `close` must be called: the loop
-/// holds on to an open connection.
+/// are the loop's. It is ready when Redis has said who it is (`run_id` of INFO server, which
+/// changes with each start of Redis) and knows the scripts. Requests made meanwhile fail at once
+/// with `.away`, so that nobody waits for a Redis that is not there. `close` must be called: the
+/// loop holds on to an open connection.
 final class RedisConnection: ReadinessHandler, FlushHandler {
   typealias Reply = RedisPending.Reply
 
@@ -87,9 +87,7 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
 
   // MARK: Requests
 
-  /// Sends one request.
-  ///
-  /// - Parameter reply: is called once, on the loop; at once when nothing can be sent.
+  /// Sends one request; `reply` is called once, on the loop, and at once when nothing can be sent.
   func send(_ command: RedisCommand, deadline: MonotonicTime, reply: @escaping Reply) {
     guard case .ready(let link) = phase else { return reply(.failure(.away)) }
     enqueue(command, link, deadline, reply)
@@ -111,7 +109,7 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
 
   /// Runs a script, by its digest; with its text when Redis has forgotten it.
   ///
-  /// - Parameter words: number of keys, keys, arguments.
+  /// The words are the number of keys, keys and arguments.
   func run(
     _ script: RedisScript,
     _ words: RedisCommand,
@@ -216,7 +214,7 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
     }
   }
 
-  /// - Parameter accept: false when the reply means that this Redis is of no use.
+  /// One request of the greeting; `accept` says whether its reply is that of a Redis of use to us.
   private func greet(
     _ link: RedisLink,
     _ command: RedisCommand,
@@ -253,7 +251,7 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
     attemptTimer = loop.schedule(at: loop.now + backoff.next()) { [weak self] in self?.attempt() }
   }
 
-  /// Everything of the present connection ends before anybody is told, as who is told may come back.
+  /// Everything of the present connection ends before anybody is told, who may come back at once.
   private func end(_ next: Phase) {
     let wasReady = isReady
     switch phase {

@@ -2,7 +2,9 @@ internal import EventLoop
 
 // One socket to Redis with what belongs to it: bytes in, bytes out.
 
-/// The I/O of one connection; decides nothing. Confined to the loop's thread.
+/// The I/O of one connection; decides nothing.
+///
+/// Confined to the loop's thread.
 final class RedisLink {
   /// What a read brought.
   enum Input {
@@ -22,7 +24,7 @@ final class RedisLink {
 
   /// Starts to connect; nil when that fails at once.
   ///
-  /// - Parameter host: numeric, as names would be looked up on the loop.
+  /// `host` is numeric, as names would be looked up on the loop.
   init?(
     host: String,
     port: UInt16,

@@ -207,7 +207,8 @@ struct CacheFaultTests {
         return
       }
       var endless: [String] = []
-      for name in keys.compactMap(\.text) where try await world.redis("PTTL \(name)") == .integer(-1) {
+      for name in keys.compactMap(\.text)
+      where try await world.redis("PTTL \(name)") == .integer(-1) {
         endless.append(name)
       }
       #expect(keys.count == 4, "\(keys.compactMap(\.text))")

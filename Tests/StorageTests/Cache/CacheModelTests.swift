@@ -114,7 +114,7 @@ struct CacheModelTests {
       "return {'W', ARGV[4]}",
       "s[4] = ARGV[4] ARGV[5] = ARGV[4]"
     )
-    // It takes a flush, an invalidation just before it and a replica just behind: few worlds have it.
+    // It takes a flush, an invalidation just before it and a replica just behind: rare.
     var found = 0
     for seed in 7...20 as ClosedRange<UInt64> where found == 0 {
       let findings = try await CacheModelTests.findings(scripts, steps: 20_000, seed: seed)

@@ -5,7 +5,9 @@ import Testing
 
 // A Redis, and caches of several gateways on it, on one loop.
 
-/// What the tests of the cache share. Not Sendable; lives on its loop.
+/// What the tests of the cache share.
+///
+/// Not Sendable; lives on its loop.
 final class CacheWorld {
   let server: RedisTestServer
   let loop: EventLoop

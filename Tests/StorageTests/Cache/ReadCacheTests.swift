@@ -188,7 +188,9 @@ struct ReadCacheTests {
     }
   }
 
-  @Test("values that are too large or of another timeline are not kept, and the lease is given back")
+  @Test(
+    "values that are too large or of another timeline are not kept, and the lease is given back"
+  )
   func refused() async throws {
     try await CacheWorld.run { world in
       let cache = world.caches[0]

@@ -14,7 +14,8 @@ struct RedisCodecTests {
 
   @Test("every type of reply is read, also when it comes byte by byte")
   func types() throws {
-    let text = "+OK\r\n:-42\r\n$3\r\na\r\n\r\n$-1\r\n*2\r\n$0\r\n\r\n*1\r\n:7\r\n-NOSCRIPT No such\r\n"
+    let text =
+      "+OK\r\n:-42\r\n$3\r\na\r\n\r\n$-1\r\n*2\r\n$0\r\n\r\n*1\r\n:7\r\n-NOSCRIPT No such\r\n"
     let reader = RedisReader(replyBytesMax: 1_000)
     var replies: [Result<RedisReply, RedisError>] = []
     for byte in text.utf8 {

@@ -15,7 +15,8 @@ extension Trait where Self == ConditionTrait {
 
 /// A Redis process with a folder and a port of its own; `end` kills it.
 final class RedisTestServer {
-  static let program = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].first { (path: String) in
+  static let program = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].first {
+    (path: String) in
     unsafe access(path, X_OK) == 0
   }
 
