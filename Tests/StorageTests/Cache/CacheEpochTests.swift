@@ -183,7 +183,7 @@ struct CacheEpochTests {
 
   @Test("lives differ by the jitter and no more")
   func jitter() {
-    var generator = SeededGenerator(seed: 1)
+    var generator = SeededGenerator(state: 1)
     let limits = CacheLimits()
     let lives = (0..<1_000).map { _ in limits.jitteredLife(&generator) }
     #expect(lives.allSatisfy { (270_000...330_000).contains($0) })

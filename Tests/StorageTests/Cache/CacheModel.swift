@@ -4,22 +4,6 @@ import EventLoop
 
 // A world of writers, replicas, readers and gateways around the real scripts in a real Redis.
 
-/// Numbers that the same seed gives again.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  /// SplitMix64.
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-    return mixed ^ (mixed >> 31)
-  }
-}
-
 /// The scripts under test, or mutants of them.
 struct ModelScripts {
   var get = CacheScripts.get
@@ -130,7 +114,7 @@ struct CacheModel {
   init(_ redis: RedisConnection, _ scripts: ModelScripts, seed: UInt64) {
     self.redis = redis
     self.scripts = scripts
-    random = SeededGenerator(seed: seed)
+    random = SeededGenerator(state: seed)
     let commits = [[UInt64]](repeating: [], count: CacheModel.keyCount)
     histories = [History(timeline: 1, commits: commits)]
     for _ in 0..<3 {

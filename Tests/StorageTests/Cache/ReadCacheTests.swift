@@ -144,7 +144,7 @@ struct ReadCacheTests {
   func singleFlight() async throws {
     try await CacheWorld.run { world in
       let cache = world.caches[0]
-      let results = Results()
+      let results = LookupResults()
       let ticket = try await cache.lookup(key, required: world.token(100)).ticket()
       for _ in 0..<20 { results.start(cache, world.token(100), on: world.loop) }
       await pause(.milliseconds(20), on: world.loop)
@@ -160,7 +160,7 @@ struct ReadCacheTests {
   func followers() async throws {
     try await CacheWorld.run { world in
       let cache = world.caches[0]
-      let results = Results()
+      let results = LookupResults()
       let ticket = try await cache.lookup(key, required: world.token(100)).ticket()
       results.start(cache, world.token(150), on: world.loop)
       await pause(.milliseconds(20), on: world.loop)
@@ -215,7 +215,7 @@ struct ReadCacheTests {
       let probe = try await RedisConnection.ready(world.server, on: world.loop)
       defer { probe.close() }
       _ = try await probe.ask("CONFIG RESETSTAT")
-      let results = Results()
+      let results = LookupResults()
       for index in 0..<100 {
         results.start(cache, world.token(100), key: CacheKey("k\(index)"), on: world.loop)
       }
@@ -237,7 +237,7 @@ struct ReadCacheTests {
 }
 
 /// What lookups of tasks brought; lives on the loop.
-final class Results: @unchecked Sendable {
+final class LookupResults: @unchecked Sendable {
   var entries: [CacheEntry] = []
   var misses: [CacheMiss] = []
   var tickets: [CacheTicket] = []

@@ -111,7 +111,7 @@ struct RedisCodecTests {
 
   @Test("pauses double with a jitter, up to their maximum, and start anew after success")
   func backoff() {
-    var backoff = RedisBackoff(RedisLimits(), generator: SeededGenerator(seed: 3))
+    var backoff = RedisBackoff(RedisLimits(), generator: SeededGenerator(state: 3))
     func isNear(_ pause: Duration, _ milliseconds: Int) -> Bool {
       pause >= .milliseconds(milliseconds) * 0.79 && pause <= .milliseconds(milliseconds) * 1.21
     }
