@@ -118,7 +118,7 @@ final class HostResolver: ReadinessHandler {
   }
 
   /// What needs no lookup: "" for Unix sockets, numeric addresses as they are; nil for names.
-  private static func literalAddress(_ host: String) -> String? {
+  static func literalAddress(_ host: String) -> String? {
     if host.isEmpty || host.hasPrefix("/") || host.hasPrefix("@") { return "" }
     var address = in6_addr()
     let isNumeric =

@@ -1,0 +1,290 @@
+internal import EventLoop
+
+// A worker's calls to the cache's scripts: batches, epochs, signs of life.
+
+/// Everything between `ReadCache` and Redis; confined to the loop's thread.
+final class CacheSession: FlushHandler {
+  /// What became of a lookup.
+  enum Outcome: Equatable, Sendable {
+    case answer(CacheGetAnswer)
+    case away
+    case noEpoch
+    case otherHistory
+  }
+
+  private struct Question {
+    var question: CacheGetQuestion
+    var keys: CacheKeys
+    var reply: (Outcome) -> Void
+  }
+
+  /// Names this cache among those alive.
+  let member: String
+  private let redis: RedisConnection
+  private let gate: any CacheGate
+  private let limits: CacheLimits
+  private let loop: EventLoop
+  private let log: (String) -> Void
+  private var state = CacheEpoch()
+  private var questions: [Question] = []
+  private var beatTimer: TimerID?
+  private var isEnded = false
+  private var generator = SystemRandomNumberGenerator()
+  /// Invalidations that may be missing.
+  private(set) var invalidationsLost: UInt64 = 0
+
+  init(
+    _ redis: RedisConnection,
+    gate: any CacheGate,
+    limits: CacheLimits,
+    on loop: EventLoop,
+    log: @escaping (String) -> Void
+  ) {
+    self.redis = redis
+    self.gate = gate
+    self.limits = limits
+    self.loop = loop
+    self.log = log
+    member = CacheSession.newName()
+  }
+
+  /// 64 random bits: for members, claims and owners of leases.
+  static func newName() -> String { String(UInt64.random(in: .min ... .max), radix: 16) }
+
+  var epochChanges: UInt64 { UInt64(state.changeCount) }
+  var connects: UInt64 { UInt64(redis.readyCount) }
+  /// The epoch taken part in; nil while the cache may not be used.
+  var epoch: String? { state.open == nil ? nil : state.epoch }
+
+  // MARK: Life
+
+  func start() {
+    redis.onReady = { [weak self] run in
+      self?.state.connected(run: run)
+      self?.beat()
+    }
+    redis.onAway = { [weak self] in
+      self?.state.disconnected()
+      self?.log("the cache is away: the connection to Redis was lost")
+    }
+    redis.start()
+    scheduleBeat()
+  }
+
+  /// Takes the primary's position, and the time before which it was asked for.
+  func observe(_ position: FreshnessToken, at time: MonotonicTime) {
+    if state.observed(position, at: time) { beat() }
+  }
+
+  /// Takes this cache out of the list of those alive, so that nobody begins an epoch for it.
+  func end(deadline: MonotonicTime) async {
+    guard !isEnded else { return }
+    isEnded = true
+    if let timer = beatTimer.take() { loop.cancel(timer) }
+    // What is owed is paid before the name goes.
+    if state.owes { beat(evenAtEnd: true) }
+    if let position = state.position, redis.isReady {
+      let leave = RedisCommand("ZREM", CacheKeys(position).members, member)
+      do throws(RedisError) {
+        _ = try await redis.call(leave, deadline: deadline)
+      } catch {
+        log("the cache could not say good-bye: a new epoch will begin")
+      }
+    }
+    redis.close()
+  }
+
+  private func scheduleBeat() {
+    beatTimer = loop.schedule(at: loop.now + limits.beatInterval) { [weak self] in
+      self?.beat()
+      self?.scheduleBeat()
+    }
+  }
+
+  private func beat(evenAtEnd: Bool = false) {
+    guard !isEnded || evenAtEnd, let beat = state.nextBeat() else { return }
+    let words = CacheProtocol.beat(
+      beat,
+      member: member,
+      newClaim: CacheSession.newName(),
+      missedAfterMilliseconds: limits.missedAfter.wholeMilliseconds
+    )
+    let deadline = loop.now + limits.writeTimeout
+    redis.run(CacheScripts.beat, words, deadline: deadline) { [weak self] result in
+      guard let self else { return }
+      let before = state.epoch
+      state.answered(beat, decoded(result, CacheProtocol.beatAnswer), now: loop.now)
+      if let epoch = state.epoch, epoch != before { log("the cache is in epoch \(epoch)") }
+    }
+  }
+
+  // MARK: Lookups
+
+  /// Looks a key up, together with all that come in this turn of the loop.
+  func ask(_ key: CacheKey, required: FreshnessToken, owner: String) async -> Outcome {
+    let cell = WaitCell<Outcome>()
+    return await cell.wait {
+      if questions.isEmpty { loop.flushBeforeSleep(self) }
+      let question = CacheGetQuestion(key: key, required: required.lsn, owner: owner)
+      questions.append(
+        Question(question: question, keys: CacheKeys(required)) { cell.resume($0) }
+      )
+    }
+  }
+
+  /// Sends what has gathered.
+  func flush() {
+    let all = questions
+    questions.removeAll(keepingCapacity: true)
+    guard redis.isReady else { return all.forEach { $0.reply(.away) } }
+    guard let open = state.open else { return all.forEach { $0.reply(.noEpoch) } }
+    let keys = CacheKeys(open.position)
+    for other in all where other.keys != keys { other.reply(.otherHistory) }
+    let rest = all.filter { $0.keys == keys }
+    for start in stride(from: 0, to: rest.count, by: limits.lookupsPerCall) {
+      send(rest[start..<min(start + limits.lookupsPerCall, rest.count)], open.run, keys)
+    }
+    // Not at the end of the next turn.
+    redis.flush()
+  }
+
+  private func send(_ batch: ArraySlice<Question>, _ run: String, _ keys: CacheKeys) {
+    guard gate.admit(now: loop.now) else { return batch.forEach { $0.reply(.away) } }
+    let words = CacheProtocol.get(
+      batch.map(\.question),
+      run: run,
+      keys: keys,
+      leaseMilliseconds: limits.lease.wholeMilliseconds
+    )
+    let deadline = loop.now + limits.lookupTimeout
+    redis.run(CacheScripts.get, words, deadline: deadline) { [weak self] result in
+      guard let self else { return batch.forEach { $0.reply(.away) } }
+      report(result)
+      let answers = decoded(result) { (reply) throws(RedisError) in
+        CacheGetAnswers(list: try CacheProtocol.getAnswers(reply, count: batch.count))
+      }
+      guard let answers else { return batch.forEach { $0.reply(.away) } }
+      guard let list = answers.list else {
+        noteNoEpoch()
+        return batch.forEach { $0.reply(.noEpoch) }
+      }
+      for (question, answer) in zip(batch, list) { question.reply(.answer(answer)) }
+    }
+  }
+
+  /// nil for no epoch.
+  private struct CacheGetAnswers {
+    var list: [CacheGetAnswer]?
+  }
+
+  // MARK: Fills
+
+  /// Stores a value under a lease; `reply` is told nil when Redis did not say how it went.
+  func store(
+    _ key: CacheKey,
+    _ lease: CacheTicket.Lease,
+    value: [UInt8],
+    lsn: PostgresLSN,
+    source: CacheSource,
+    reply: @escaping (CacheSetAnswer?) -> Void
+  ) {
+    guard let run = state.run else { return reply(nil) }
+    let words = CacheProtocol.set(
+      key,
+      owner: lease.owner,
+      value: value,
+      lsn: lsn,
+      isReplica: source == .replica,
+      run: run,
+      keys: lease.keys,
+      lifeMilliseconds: limits.jitteredLife(&generator)
+    )
+    set(words, reply)
+  }
+
+  /// Gives a lease back, so that the next reader need not wait for its end.
+  func giveBack(
+    _ key: CacheKey,
+    _ lease: CacheTicket.Lease,
+    reply: @escaping (CacheSetAnswer?) -> Void
+  ) {
+    guard let run = state.run else { return reply(nil) }
+    set(CacheProtocol.giveBack(key, owner: lease.owner, run: run, keys: lease.keys), reply)
+  }
+
+  private func set(_ words: RedisCommand, _ reply: @escaping (CacheSetAnswer?) -> Void) {
+    guard gate.admit(now: loop.now) else { return reply(nil) }
+    let deadline = loop.now + limits.writeTimeout
+    redis.run(CacheScripts.set, words, deadline: deadline) { [weak self] result in
+      guard let self else { return reply(nil) }
+      report(result)
+      let answer = decoded(result, CacheProtocol.setAnswer)
+      if answer == .noEpoch { noteNoEpoch() }
+      reply(answer)
+    }
+  }
+
+  // MARK: Invalidations
+
+  /// Tells Redis what was written; `reply` is called once it knows, or may never know.
+  func invalidate(
+    _ cached: ArraySlice<CacheKey>,
+    _ token: FreshnessToken,
+    reply: @escaping (Bool) -> Void
+  ) {
+    let isAdmitted = redis.isReady && gate.admit(now: loop.now)
+    guard isAdmitted else {
+      noteLost()
+      return reply(false)
+    }
+    let words = CacheProtocol.invalidate(
+      cached,
+      token: token.lsn,
+      keys: CacheKeys(token),
+      keepMilliseconds: limits.floorLife.wholeMilliseconds
+    )
+    let deadline = loop.now + limits.writeTimeout
+    redis.run(CacheScripts.invalidate, words, deadline: deadline) { [weak self] result in
+      guard let self else { return reply(false) }
+      report(result)
+      if case .failure = result { noteLost() }
+      reply(true)
+    }
+  }
+
+  private func noteLost() {
+    invalidationsLost += 1
+    state.lostInvalidation()
+  }
+
+  // MARK: Private
+
+  private func noteNoEpoch() {
+    state.gone()
+    beat()
+  }
+
+  /// What a breaker counts: an error that Redis itself answers is none of its failures.
+  private func report(_ result: Result<RedisReply, RedisError>) {
+    switch result {
+    case .success, .failure(.server), .failure(.full), .failure(.cancelled):
+      gate.report(succeeded: true, now: loop.now)
+    case .failure(.away), .failure(.timedOut), .failure(.disconnected),
+      .failure(.protocolViolation):
+      gate.report(succeeded: false, now: loop.now)
+    }
+  }
+
+  private func decoded<Answer>(
+    _ result: Result<RedisReply, RedisError>,
+    _ decode: (RedisReply) throws(RedisError) -> Answer
+  ) -> Answer? {
+    do throws(RedisError) {
+      return try decode(try result.get())
+    } catch {
+      if case .protocolViolation = error { log("an answer of a cache script is not understood") }
+      if case .server(let code) = error { log("Redis refused a cache script: \(code)") }
+      return nil
+    }
+  }
+}
