@@ -15,7 +15,7 @@ struct DrainCommand: ParsableCommand {
         sluice drain replica-2
         sluice drain warehouse --gateway 10.0.0.5:7171
 
-      Exit codes: 0 done; 65 it is the primary; 66 there is no such node; 69 no gateway answers.
+      Exit codes: 0 done; 64 it is the primary; 66 there is no such node; 69 no gateway answers.
       """
   )
 

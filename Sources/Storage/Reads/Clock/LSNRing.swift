@@ -45,8 +45,9 @@ struct LSNRing {
     var samplesMax: Int
   }
 
-  /// Ten a second for three minutes, one a second for a quarter of an hour, then one each ten
-  /// seconds: the last covers the largest bound, 3600 s. 2,930 samples of 16 bytes: 46 KiB.
+  /// Ten a second for three minutes, one a second for a quarter of an hour, then one in ten seconds.
+  ///
+  /// The last covers the largest bound, 3600 s. 2,930 samples of 16 bytes: 46 KiB.
   static let standardTiers = [
     Tier(interval: .milliseconds(100), span: .seconds(180), samplesMax: 1_810),
     Tier(interval: .seconds(1), span: .seconds(900), samplesMax: 730),

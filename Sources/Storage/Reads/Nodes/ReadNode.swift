@@ -93,8 +93,8 @@ final class ReadNode {
   ///
   /// - Parameters:
   ///   - statements: what is read.
-  ///   - isEnough: whether what the node proves will do.
   ///   - deadline: until when.
+  ///   - isEnough: whether what the node proves will do.
   /// - Returns: the answers, and what they hold.
   /// - Throws: `NodeFault`; what came back is dropped then.
   func read(
