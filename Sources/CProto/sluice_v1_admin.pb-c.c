@@ -97,6 +97,96 @@ void   sluice__v1__get_status_response__free_unpacked
   assert(message->base.descriptor == &sluice__v1__get_status_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   sluice__v1__node__init
+                     (Sluice__V1__Node         *message)
+{
+  static const Sluice__V1__Node init_value = SLUICE__V1__NODE__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__node__get_packed_size
+                     (const Sluice__V1__Node *message)
+{
+  assert(message->base.descriptor == &sluice__v1__node__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__node__pack
+                     (const Sluice__V1__Node *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__node__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__node__pack_to_buffer
+                     (const Sluice__V1__Node *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__node__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__Node *
+       sluice__v1__node__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__Node *)
+     protobuf_c_message_unpack (&sluice__v1__node__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__node__free_unpacked
+                     (Sluice__V1__Node *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__node__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sluice__v1__set_node_drained_request__init
+                     (Sluice__V1__SetNodeDrainedRequest         *message)
+{
+  static const Sluice__V1__SetNodeDrainedRequest init_value = SLUICE__V1__SET_NODE_DRAINED_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__set_node_drained_request__get_packed_size
+                     (const Sluice__V1__SetNodeDrainedRequest *message)
+{
+  assert(message->base.descriptor == &sluice__v1__set_node_drained_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__set_node_drained_request__pack
+                     (const Sluice__V1__SetNodeDrainedRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__set_node_drained_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__set_node_drained_request__pack_to_buffer
+                     (const Sluice__V1__SetNodeDrainedRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__set_node_drained_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__SetNodeDrainedRequest *
+       sluice__v1__set_node_drained_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__SetNodeDrainedRequest *)
+     protobuf_c_message_unpack (&sluice__v1__set_node_drained_request__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__set_node_drained_request__free_unpacked
+                     (Sluice__V1__SetNodeDrainedRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__set_node_drained_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   sluice__v1__figure__init
                      (Sluice__V1__Figure         *message)
 {
@@ -295,7 +385,7 @@ const ProtobufCMessageDescriptor sluice__v1__get_status_request__descriptor =
   (ProtobufCMessageInit) sluice__v1__get_status_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__get_status_response__field_descriptors[4] =
+static const ProtobufCFieldDescriptor sluice__v1__get_status_response__field_descriptors[5] =
 {
   {
     "version",
@@ -345,9 +435,22 @@ static const ProtobufCFieldDescriptor sluice__v1__get_status_response__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "nodes",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Sluice__V1__GetStatusResponse, n_nodes),
+    offsetof(Sluice__V1__GetStatusResponse, nodes),
+    &sluice__v1__node__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__get_status_response__field_indices_by_name[] = {
   3,   /* field[3] = figures */
+  4,   /* field[4] = nodes */
   1,   /* field[1] = state */
   2,   /* field[2] = uptime_ms */
   0,   /* field[0] = version */
@@ -355,7 +458,7 @@ static const unsigned sluice__v1__get_status_response__field_indices_by_name[] =
 static const ProtobufCIntRange sluice__v1__get_status_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor sluice__v1__get_status_response__descriptor =
 {
@@ -365,11 +468,230 @@ const ProtobufCMessageDescriptor sluice__v1__get_status_response__descriptor =
   "Sluice__V1__GetStatusResponse",
   "sluice.v1",
   sizeof(Sluice__V1__GetStatusResponse),
-  4,
+  5,
   sluice__v1__get_status_response__field_descriptors,
   sluice__v1__get_status_response__field_indices_by_name,
   1,  sluice__v1__get_status_response__number_ranges,
   (ProtobufCMessageInit) sluice__v1__get_status_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__node__field_descriptors[11] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "source",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, source),
+    &sluice__v1__source__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "state",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, state),
+    &sluice__v1__breaker_state__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "proven_lsn",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, proven_lsn),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "staleness_bound_ms",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, staleness_bound_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reads",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, reads),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reads_in_flight",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, reads_in_flight),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reroutes",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, reroutes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "conflicts",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, conflicts),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "failures",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, failures),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "fallbacks",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, fallbacks),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__node__field_indices_by_name[] = {
+  8,   /* field[8] = conflicts */
+  9,   /* field[9] = failures */
+  10,   /* field[10] = fallbacks */
+  0,   /* field[0] = name */
+  3,   /* field[3] = proven_lsn */
+  5,   /* field[5] = reads */
+  6,   /* field[6] = reads_in_flight */
+  7,   /* field[7] = reroutes */
+  1,   /* field[1] = source */
+  4,   /* field[4] = staleness_bound_ms */
+  2,   /* field[2] = state */
+};
+static const ProtobufCIntRange sluice__v1__node__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 11 }
+};
+const ProtobufCMessageDescriptor sluice__v1__node__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.Node",
+  "Node",
+  "Sluice__V1__Node",
+  "sluice.v1",
+  sizeof(Sluice__V1__Node),
+  11,
+  sluice__v1__node__field_descriptors,
+  sluice__v1__node__field_indices_by_name,
+  1,  sluice__v1__node__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__node__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__set_node_drained_request__field_descriptors[2] =
+{
+  {
+    "node",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__SetNodeDrainedRequest, node),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "drained",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__SetNodeDrainedRequest, drained),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__set_node_drained_request__field_indices_by_name[] = {
+  1,   /* field[1] = drained */
+  0,   /* field[0] = node */
+};
+static const ProtobufCIntRange sluice__v1__set_node_drained_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor sluice__v1__set_node_drained_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.SetNodeDrainedRequest",
+  "SetNodeDrainedRequest",
+  "Sluice__V1__SetNodeDrainedRequest",
+  "sluice.v1",
+  sizeof(Sluice__V1__SetNodeDrainedRequest),
+  2,
+  sluice__v1__set_node_drained_request__field_descriptors,
+  sluice__v1__set_node_drained_request__field_indices_by_name,
+  1,  sluice__v1__set_node_drained_request__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__set_node_drained_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor sluice__v1__figure__field_descriptors[4] =
@@ -680,14 +1002,50 @@ const ProtobufCMessageDescriptor sluice__v1__producer__descriptor =
   (ProtobufCMessageInit) sluice__v1__producer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCMethodDescriptor sluice__v1__admin_service__method_descriptors[2] =
+static const ProtobufCEnumValue sluice__v1__breaker_state__enum_values_by_number[5] =
+{
+  { "BREAKER_STATE_UNSPECIFIED", "SLUICE__V1__BREAKER_STATE__BREAKER_STATE_UNSPECIFIED", 0 },
+  { "BREAKER_STATE_CLOSED", "SLUICE__V1__BREAKER_STATE__BREAKER_STATE_CLOSED", 1 },
+  { "BREAKER_STATE_HALF_OPEN", "SLUICE__V1__BREAKER_STATE__BREAKER_STATE_HALF_OPEN", 2 },
+  { "BREAKER_STATE_OPEN", "SLUICE__V1__BREAKER_STATE__BREAKER_STATE_OPEN", 3 },
+  { "BREAKER_STATE_DRAINED", "SLUICE__V1__BREAKER_STATE__BREAKER_STATE_DRAINED", 4 },
+};
+static const ProtobufCIntRange sluice__v1__breaker_state__value_ranges[] = {
+{0, 0},{0, 5}
+};
+static const ProtobufCEnumValueIndex sluice__v1__breaker_state__enum_values_by_name[5] =
+{
+  { "BREAKER_STATE_CLOSED", 1 },
+  { "BREAKER_STATE_DRAINED", 4 },
+  { "BREAKER_STATE_HALF_OPEN", 2 },
+  { "BREAKER_STATE_OPEN", 3 },
+  { "BREAKER_STATE_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor sluice__v1__breaker_state__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "sluice.v1.BreakerState",
+  "BreakerState",
+  "Sluice__V1__BreakerState",
+  "sluice.v1",
+  5,
+  sluice__v1__breaker_state__enum_values_by_number,
+  5,
+  sluice__v1__breaker_state__enum_values_by_name,
+  1,
+  sluice__v1__breaker_state__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCMethodDescriptor sluice__v1__admin_service__method_descriptors[3] =
 {
   { "GetStatus", &sluice__v1__get_status_request__descriptor, &sluice__v1__get_status_response__descriptor },
   { "ListProducers", &sluice__v1__list_producers_request__descriptor, &sluice__v1__list_producers_response__descriptor },
+  { "SetNodeDrained", &sluice__v1__set_node_drained_request__descriptor, &sluice__v1__node__descriptor },
 };
 const unsigned sluice__v1__admin_service__method_indices_by_name[] = {
   0,        /* GetStatus */
-  1         /* ListProducers */
+  1,        /* ListProducers */
+  2         /* SetNodeDrained */
 };
 const ProtobufCServiceDescriptor sluice__v1__admin_service__descriptor =
 {
@@ -696,7 +1054,7 @@ const ProtobufCServiceDescriptor sluice__v1__admin_service__descriptor =
   "AdminService",
   "Sluice__V1__AdminService",
   "sluice.v1",
-  2,
+  3,
   sluice__v1__admin_service__method_descriptors,
   sluice__v1__admin_service__method_indices_by_name
 };
@@ -715,6 +1073,14 @@ void sluice__v1__admin_service__list_producers(ProtobufCService *service,
 {
   assert(service->descriptor == &sluice__v1__admin_service__descriptor);
   service->invoke(service, 1, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void sluice__v1__admin_service__set_node_drained(ProtobufCService *service,
+                                                 const Sluice__V1__SetNodeDrainedRequest *input,
+                                                 Sluice__V1__Node_Closure closure,
+                                                 void *closure_data)
+{
+  assert(service->descriptor == &sluice__v1__admin_service__descriptor);
+  service->invoke(service, 2, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void sluice__v1__admin_service__init (Sluice__V1__AdminService_Service *service,
                                       Sluice__V1__AdminService_ServiceDestroy destroy)

@@ -97,7 +97,7 @@ void   sluice__v1__freshness__free_unpacked
   assert(message->base.descriptor == &sluice__v1__freshness__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor sluice__v1__read_options__field_descriptors[5] =
+static const ProtobufCFieldDescriptor sluice__v1__read_options__field_descriptors[6] =
 {
   {
     "level",
@@ -159,9 +159,22 @@ static const ProtobufCFieldDescriptor sluice__v1__read_options__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "floor_tokens",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Sluice__V1__ReadOptions, n_floor_tokens),
+    offsetof(Sluice__V1__ReadOptions, floor_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__read_options__field_indices_by_name[] = {
   3,   /* field[3] = allow_degraded */
+  5,   /* field[5] = floor_tokens */
   4,   /* field[4] = include_staged */
   0,   /* field[0] = level */
   2,   /* field[2] = max_staleness_ms */
@@ -170,7 +183,7 @@ static const unsigned sluice__v1__read_options__field_indices_by_name[] = {
 static const ProtobufCIntRange sluice__v1__read_options__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor sluice__v1__read_options__descriptor =
 {
@@ -180,7 +193,7 @@ const ProtobufCMessageDescriptor sluice__v1__read_options__descriptor =
   "Sluice__V1__ReadOptions",
   "sluice.v1",
   sizeof(Sluice__V1__ReadOptions),
-  5,
+  6,
   sluice__v1__read_options__field_descriptors,
   sluice__v1__read_options__field_indices_by_name,
   1,  sluice__v1__read_options__number_ranges,

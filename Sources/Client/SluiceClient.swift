@@ -17,6 +17,8 @@ public actor SluiceClient {
   private var addressIndex = 0
   private var isClosed = false
   private var producers: [Producer] = []
+  private let isMonotonic: Bool
+  private var seen = ReadTokens()
 
   /// The client's loop.
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -25,11 +27,15 @@ public actor SluiceClient {
 
   /// Starts the client's thread; connects when the first call is made.
   ///
-  /// - Parameter addresses: gateways, tried in turn; at least one.
+  /// - Parameters:
+  ///   - addresses: gateways, tried in turn; at least one.
+  ///   - isMonotonic: whether every read sees at least what the reads before it saw and what this
+  ///     client's producers were told is durable, whichever gateway and node answers.
   /// - Throws: `SystemError` when the system gives no thread or descriptor.
-  public init(_ addresses: [SocketAddress]) throws(SystemError) {
+  public init(_ addresses: [SocketAddress], isMonotonic: Bool = false) throws(SystemError) {
     precondition(!addresses.isEmpty, "a client needs a gateway")
     self.addresses = addresses
+    self.isMonotonic = isMonotonic
     owner = try ClientLoop()
     loop = owner.loop
   }
@@ -92,6 +98,38 @@ public actor SluiceClient {
     let connection = try await connected(within: limit)
     return try await connection.call(service, method, request, within: limit)
   }
+
+  /// Makes a unary call that reads; a monotonic client adds what it has seen.
+  ///
+  /// - Parameters:
+  ///   - service: full name, "sluice.v1.EntityService".
+  ///   - method: bare name, "GetEntity".
+  ///   - request: the message.
+  ///   - limit: how long to wait for the answer; the gateway is told.
+  /// - Returns: the answer.
+  /// - Throws: `ClientError`; TOKEN_OF_OTHER_TIMELINE after a failover of the database: what was
+  ///   seen before cannot be compared any more, `forgetTokens` starts afresh.
+  public func read<Request: ReadingRequest, Response: ReadingResponse>(
+    _ service: String,
+    _ method: String,
+    _ request: Request,
+    within limit: Duration = .seconds(30)
+  ) async throws(ClientError) -> Response {
+    guard isMonotonic else { return try await call(service, method, request, within: limit) }
+    var request = request
+    var floors = seen.tokens
+    for producer in producers {
+      let token = await producer.token
+      if !token.isEmpty { floors.insert(token) }
+    }
+    request.read.floorTokens += Array(floors)
+    let response: Response = try await call(service, method, request, within: limit)
+    seen.note(response.freshness, sent: floors)
+    return response
+  }
+
+  /// Forgets what a monotonic client has seen.
+  public func forgetTokens() { seen.removeAll() }
 
   /// Ids of entities by external key, in the order of the keys; unknown ones are created.
   ///
@@ -165,7 +203,7 @@ public actor SluiceClient {
   /// - Throws: `ClientError`; ENTITY_NOT_FOUND when there is none.
   public func getEntity(_ request: GetEntityRequest) async throws(ClientError) -> GetEntityResponse
   {
-    try await call("sluice.v1.EntityService", "GetEntity", request)
+    try await read("sluice.v1.EntityService", "GetEntity", request)
   }
 
   /// One page of entities by external key.
@@ -174,7 +212,7 @@ public actor SluiceClient {
   public func listEntities(
     _ request: ListEntitiesRequest
   ) async throws(ClientError) -> ListEntitiesResponse {
-    try await call("sluice.v1.EntityService", "ListEntities", request)
+    try await read("sluice.v1.EntityService", "ListEntities", request)
   }
 
   /// One page of stored values.
@@ -183,7 +221,7 @@ public actor SluiceClient {
   public func queryHistory(
     _ request: QueryHistoryRequest
   ) async throws(ClientError) -> QueryHistoryResponse {
-    try await call("sluice.v1.HistoryService", "QueryHistory", request)
+    try await read("sluice.v1.HistoryService", "QueryHistory", request)
   }
 
   /// Stored values in time buckets.
@@ -192,7 +230,7 @@ public actor SluiceClient {
   public func aggregateHistory(
     _ request: AggregateHistoryRequest
   ) async throws(ClientError) -> AggregateHistoryResponse {
-    try await call("sluice.v1.HistoryService", "AggregateHistory", request)
+    try await read("sluice.v1.HistoryService", "AggregateHistory", request)
   }
 
   /// What the gateway is and has counted.

@@ -19,7 +19,9 @@ public struct StorageSettings: Sendable {
   public var primary: PostgresDSN
   /// Connections for COPY on each worker.
   public var writers: Int
-  /// Connections for reads on each worker.
+  /// Replicas and the warehouse.
+  public var nodes: [ReadNodeSettings]
+  /// Connections for reads on each worker, to each server.
   public var readConnections: Int
   /// What a value may be at most.
   public var valueLimits: ValueLimits
@@ -27,11 +29,13 @@ public struct StorageSettings: Sendable {
   /// Settings for every worker alike.
   public init(
     primary: PostgresDSN,
+    nodes: [ReadNodeSettings] = [],
     writers: Int,
     readConnections: Int,
     valueLimits: ValueLimits
   ) {
     self.primary = primary
+    self.nodes = nodes
     self.writers = writers
     self.readConnections = readConnections
     self.valueLimits = valueLimits
@@ -48,6 +52,10 @@ public enum StorageTask: Sendable, Equatable {
   case promote
   /// Keeping the catalog up to date.
   case catalog
+  /// Sampling the primary's log.
+  case clock
+  /// Looking at one of the nodes beside the primary.
+  case watch(Int)
 }
 
 /// The storage of one worker, confined to its loop: lanes, a pool for reads, the catalog.
@@ -87,7 +95,14 @@ public final class WorkerStorage {
     limits.connectionsMax = settings.readConnections
     pool = PostgresPool(settings.primary, role: .pooled("read"), limits: limits, on: loop)
     catalog = Catalog(pool: pool, loop: loop)
-    router = ReadRouter(primary: pool, loop: loop)
+    router = ReadRouter(
+      primary: pool,
+      primaryDSN: settings.primary,
+      nodes: settings.nodes,
+      connections: settings.readConnections,
+      loop: loop,
+      log: log
+    )
     producers = ProducerReader(pool: pool)
     valueLimits = settings.valueLimits
     durable = (0..<settings.writers).map { index in
@@ -107,7 +122,8 @@ public final class WorkerStorage {
 
   /// What the worker must run, each in a task of its own.
   public var tasks: [StorageTask] {
-    durable.indices.map { .writer($0) } + [.stage, .promote, .catalog]
+    durable.indices.map { .writer($0) } + [.stage, .promote, .catalog, .clock]
+      + (0..<router.nodeCount).map { .watch($0) }
   }
 
   /// Runs one of them until storage is shut down.
@@ -117,6 +133,8 @@ public final class WorkerStorage {
     case .stage: await staged.run()
     case .promote: await staged.runPromotion()
     case .catalog: await catalog.run()
+    case .clock: await router.runClock()
+    case .watch(let index): await router.runWatch(index)
     }
   }
 
@@ -128,6 +146,7 @@ public final class WorkerStorage {
     for lane in durable { lane.shutDown(abandoning: !lane.isIdle) }
     staged.shutDown(abandoning: !staged.isIdle)
     catalog.shutDown()
+    await router.shutDown()
     await pool.shutdown(deadline: loop.now + .seconds(2))
   }
 

@@ -27,7 +27,12 @@ struct Sluice: ParsableCommand {
       """,
     version: Gateway.version,
     groupedSubcommands: [
-      CommandGroup(name: "Gateway", subcommands: [ServeCommand.self, MigrateCommand.self]),
+      CommandGroup(
+        name: "Gateway",
+        subcommands: [
+          ServeCommand.self, MigrateCommand.self, DrainCommand.self, RestoreCommand.self,
+        ]
+      ),
       CommandGroup(name: "Write", subcommands: [ImportCommand.self, AgentCommand.self]),
       CommandGroup(
         name: "Read",

@@ -18,7 +18,12 @@ struct Readers {
       let readers = Readers(
         database: database,
         catalog: Catalog(pool: pool, loop: database.loop),
-        router: ReadRouter(primary: pool, loop: database.loop)
+        router: ReadRouter(
+          primary: pool,
+          primaryDSN: database.dsn,
+          connections: 4,
+          loop: database.loop
+        )
       )
       try await body(readers)
       await pool.shutdown(deadline: soon(.seconds(1)))

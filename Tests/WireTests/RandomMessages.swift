@@ -99,7 +99,24 @@ enum RandomMessages {
       token: bytes(&random),
       maxStalenessMilliseconds: number(&random),
       allowDegraded: Bool.random(using: &random),
-      includeStaged: Bool.random(using: &random)
+      includeStaged: Bool.random(using: &random),
+      floorTokens: list(&random) { bytes(&$0) }
+    )
+  }
+
+  static func node(_ random: inout Random) -> Node {
+    Node(
+      name: text(&random),
+      source: any(&random, .unspecified),
+      state: any(&random, .unspecified),
+      provenLSN: text(&random),
+      stalenessBoundMilliseconds: number(&random),
+      reads: number(&random),
+      readsInFlight: number(&random),
+      reroutes: number(&random),
+      conflicts: number(&random),
+      failures: number(&random),
+      fallbacks: number(&random)
     )
   }
 
@@ -331,8 +348,11 @@ enum RandomMessages {
             unit: text(&$0),
             description: text(&$0)
           )
-        }
+        },
+        nodes: list(&random) { node(&$0) }
       ),
+      node(&random),
+      SetNodeDrainedRequest(node: text(&random), drained: Bool.random(using: &random)),
       HealthCheckRequest(service: text(&random)),
       HealthCheckResponse(status: any(&random, .unknown)),
       HealthListRequest(),

@@ -39,7 +39,7 @@ typedef enum _Sluice__V1__ReadLevel {
    */
   SLUICE__V1__READ_LEVEL__READ_LEVEL_EVENTUAL = 3,
   /*
-   * the same from the warehouse, never from the primary
+   * the same from the warehouse, never from the primary or a replica
    */
   SLUICE__V1__READ_LEVEL__READ_LEVEL_ANALYTICS = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__READ_LEVEL)
@@ -72,6 +72,8 @@ struct  Sluice__V1__ReadOptions
   ProtobufCBinaryData token;
   /*
    * For EVENTUAL (default 3000) and ANALYTICS (default 300000): 250 to 3600000; 0 is the default.
+   * It counts from when the gateway took the read: whatever was acknowledged that long before is in
+   * the answer.
    */
   int64_t max_staleness_ms;
   /*
@@ -82,10 +84,19 @@ struct  Sluice__V1__ReadOptions
    * Also values of the STAGED lane that are not durable yet; runs on the primary.
    */
   protobuf_c_boolean include_staged;
+  /*
+   * Tokens whose writes must be in the answer as well, at any level: from Acks, upserts and earlier
+   * answers of the same reader, who so sees its own writes and never goes back in time. At most
+   * 2048. An answer that is not degraded has an as_of_token that covers them all, so they can be
+   * replaced by it. (The gateway does this by itself for the DURABLE writes of the same connection,
+   * except at ANALYTICS.)
+   */
+  size_t n_floor_tokens;
+  ProtobufCBinaryData *floor_tokens;
 };
 #define SLUICE__V1__READ_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__read_options__descriptor) \
-    , SLUICE__V1__READ_LEVEL__READ_LEVEL_UNSPECIFIED, {0,NULL}, 0, 0, 0 }
+    , SLUICE__V1__READ_LEVEL__READ_LEVEL_UNSPECIFIED, {0,NULL}, 0, 0, 0, 0,NULL }
 
 
 /*
@@ -104,7 +115,8 @@ struct  Sluice__V1__Freshness
    */
   ProtobufCBinaryData as_of_token;
   /*
-   * Upper bound of the answer's age when it was read: never an estimate.
+   * Upper bound of the answer's age when the gateway had it: never an estimate. 0 from the primary.
+   * Everything acknowledged that long before is in it.
    */
   int64_t staleness_bound_ms;
   /*

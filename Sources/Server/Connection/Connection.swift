@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Logging
+internal import Storage
 internal import Wire
 
 // One client connection: bytes in, decisions by `ServerStreams`, bytes out once per turn.
@@ -30,6 +31,8 @@ final class Connection: ReadinessHandler, FlushHandler {
   private var lastOutputProgress: MonotonicTime
   private var frameStart: MonotonicTime
   private var heldBytes = 0
+  /// Of the last durable write of this connection: its later reads see that much.
+  private var durableToken: FreshnessToken?
 
   // MARK: Life
 
@@ -220,7 +223,9 @@ final class Connection: ReadinessHandler, FlushHandler {
       method: method,
       payload: body.extracting(envelope.payload).copied(),
       caller: context.authenticate(envelope, body),
-      deadline: deadline
+      deadline: deadline,
+      connection: id,
+      sessionToken: durableToken
     )
     context.worker.run(request, for: id, token)
   }
@@ -249,6 +254,17 @@ final class Connection: ReadinessHandler, FlushHandler {
   private func cancelDeadline(_ token: StreamToken) {
     guard !deadlines.isEmpty, let timer = deadlines.removeValue(forKey: token.id) else { return }
     context.loop.cancel(timer)
+  }
+
+  /// A write of this connection is durable: reads that come later on it have to see it.
+  func noteDurable(_ token: FreshnessToken) {
+    guard let known = durableToken, known.systemIdentifier == token.systemIdentifier,
+      known.timeline == token.timeline
+    else {
+      durableToken = token
+      return
+    }
+    if known.lsn < token.lsn { durableToken = token }
   }
 
   // MARK: Streams

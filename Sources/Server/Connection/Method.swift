@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import Storage
 internal import Wire
 
 // Every rpc this gateway serves, by name and kind.
@@ -9,7 +10,7 @@ enum Method: Sendable, Equatable {
   case resolveEntities, resolveAttributes, listAttributes, updateAttribute
   case getEntity, listEntities
   case queryHistory, aggregateHistory
-  case getStatus, listProducers
+  case getStatus, listProducers, setNodeDrained
   case healthCheck, healthList, healthWatch
 
   /// Names as the protocol files have them.
@@ -26,6 +27,7 @@ enum Method: Sendable, Equatable {
     table.add("sluice.v1.HistoryService", "AggregateHistory", .unary, .aggregateHistory)
     table.add("sluice.v1.AdminService", "GetStatus", .unary, .getStatus)
     table.add("sluice.v1.AdminService", "ListProducers", .unary, .listProducers)
+    table.add("sluice.v1.AdminService", "SetNodeDrained", .unary, .setNodeDrained)
     table.add("grpc.health.v1.Health", "Check", .unary, .healthCheck)
     table.add("grpc.health.v1.Health", "List", .unary, .healthList)
     table.add("grpc.health.v1.Health", "Watch", .serverStreaming, .healthWatch)
@@ -53,6 +55,10 @@ struct UnaryRequest: Sendable {
   let payload: [UInt8]
   let caller: Caller
   let deadline: MonotonicTime
+  /// Where it came in.
+  let connection: ConnectionID
+  /// The last durable write of the connection before this call.
+  let sessionToken: FreshnessToken?
 }
 
 /// Refusals of the server that more than one place needs.

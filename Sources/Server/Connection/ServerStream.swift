@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import Storage
 internal import Wire
 
 // What a stream of a connection and its handler owe each other.
@@ -46,6 +47,11 @@ struct ServerStream {
   /// Ends the stream, with an error if there is one; does nothing when it has ended.
   func end(_ status: Status? = nil) {
     connection?.end(token, status)
+  }
+
+  /// A write of this stream is durable: reads that come later on its connection have to see it.
+  func noteDurable(_ token: FreshnessToken) {
+    connection?.noteDurable(token)
   }
 
   /// Asks for `writePending()` before the loop sleeps.

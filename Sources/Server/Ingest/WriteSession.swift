@@ -436,6 +436,7 @@ extension WriteSession: BatchOwner {
     switch ending {
     case .durable(let token, let refused):
       session.durable(batch, token, refused)
+      stream.noteDurable(token)
       let rejected = Int64(batch.rejects.count + refused.count)
       let handled = Int64(batch.range.last - batch.range.first) + 1 - Int64(batch.skipping)
       context.figures[.valuesRejected] += rejected

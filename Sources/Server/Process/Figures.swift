@@ -31,6 +31,11 @@ enum Figure: Int, CaseIterable, Sendable {
   case catalogAttributes
   case readConnections
   case readsWaiting
+  case readFallbacks
+  case readsOverBudget
+  case readsUnprovable
+  case readsDegraded
+  case readWaits
 
   /// Its name, for operators and programs.
   var name: String {
@@ -64,6 +69,11 @@ enum Figure: Int, CaseIterable, Sendable {
     case .catalogAttributes: "catalog.attributes"
     case .readConnections: "reads.connections"
     case .readsWaiting: "reads.waiting"
+    case .readFallbacks: "reads.fallbacks"
+    case .readsOverBudget: "reads.over_budget"
+    case .readsUnprovable: "reads.unprovable"
+    case .readsDegraded: "reads.degraded"
+    case .readWaits: "reads.waits"
     }
   }
 
@@ -108,6 +118,11 @@ enum Figure: Int, CaseIterable, Sendable {
     case .catalogAttributes: "Attributes this gateway knows."
     case .readConnections: "Connections to the primary for reads."
     case .readsWaiting: "Reads waiting for a connection."
+    case .readFallbacks: "Reads the primary answered because no replica qualified."
+    case .readsOverBudget: "Reads refused because the primary's part for them was in use."
+    case .readsUnprovable: "Reads refused because the primary was silent."
+    case .readsDegraded: "Answers older than asked for, to those who allow that."
+    case .readWaits: "Reads that waited for a replica to catch up."
     }
   }
 }

@@ -98,14 +98,7 @@ public enum Gateway {
   /// - Throws: `GatewayError` for the first that cannot be used.
   public static func check(_ configuration: Configuration) throws(GatewayError) -> [String] {
     let primary = try dsn(configuration.primaryDSN, .primaryDSN)
-    var others: [(ConfigurationKey, PostgresDSN)] = []
-    for text in configuration.replicaDSNs {
-      others.append((.replicaDSNs, try dsn(text, .replicaDSNs)))
-    }
-    if let text = configuration.warehouseDSN {
-      others.append((.warehouseDSN, try dsn(text, .warehouseDSN)))
-    }
-    let servers = others
+    let nodes = try nodes(configuration)
     return try onLoop { loop in
       do throws(GatewayError) {
         var lines: [String] = []
@@ -119,16 +112,48 @@ public enum Gateway {
         lines.append(
           "primary-dsn: PostgreSQL \(connection.serverVersion / 10_000), schema is current"
         )
-        for (key, server) in servers {
-          let connection = try await connect(server, key, loop)
-          lines.append("\(key.rawValue): PostgreSQL \(connection.serverVersion / 10_000) answers")
+        for node in nodes {
+          let key = node.origin == .warehouse ? ConfigurationKey.warehouseDSN : .replicaDSNs
+          let connection = try await connect(node.dsn, key, loop)
+          let version = connection.serverVersion / 10_000
           connection.close()
+          lines.append("\(key.rawValue): \(node.name), PostgreSQL \(version), answers")
+        }
+        guard nodes.contains(where: { $0.origin == .replica }) else { return .success(lines) }
+        let all =
+          [ReadNodeSettings(name: "primary", origin: .primary, dsn: primary)] + nodes
+        for node in all {
+          do throws(PostgresError) {
+            lines += try await advice(node, loop).map { "warning: \($0)" }
+          } catch {
+            throw .database(.replicaDSNs, error)
+          }
         }
         return .success(lines)
       } catch {
         return .failure(error)
       }
     }
+  }
+
+  /// What should be set otherwise on a server, a sentence each.
+  static func advice(
+    _ node: ReadNodeSettings,
+    _ loop: EventLoop
+  ) async throws(PostgresError) -> [String] {
+    let connection = try await PostgresConnection.connect(
+      to: node.dsn,
+      role: .direct("control"),
+      on: loop,
+      deadline: loop.now + .seconds(10)
+    )
+    defer { connection.close() }
+    return try await SettingsAdvice.sentences(
+      for: node.name,
+      node.origin,
+      on: connection,
+      deadline: loop.now + .seconds(10)
+    )
   }
 
   /// Reads a connection string.

@@ -48,9 +48,11 @@ actor Supervisor {
     do throws(GatewayError) {
       try watchSignals()
       let primary = try Gateway.dsn(configuration.primaryDSN, .primaryDSN)
+      let nodes = try Gateway.nodes(configuration)
       let keeper = try await prepare(primary)
-      try await startWorkers(primary)
+      try await startWorkers(primary, nodes)
       stage = .serving
+      loop.spawn { await self.advise(primary, nodes) }
       await keepHouse(keeper, primary)
     } catch {
       failure.withLock { $0 = error }
@@ -103,7 +105,25 @@ actor Supervisor {
     return keeper
   }
 
-  private func startWorkers(_ primary: PostgresDSN) async throws(GatewayError) {
+  /// Says which settings of the servers should be otherwise; one that cannot be asked now is passed
+  /// over.
+  private func advise(_ primary: PostgresDSN, _ nodes: [ReadNodeSettings]) async {
+    guard nodes.contains(where: { $0.origin == .replica }) else { return }
+    let primary = ReadNodeSettings(name: "primary", origin: .primary, dsn: primary)
+    for node in [primary] + nodes {
+      do throws(PostgresError) {
+        let sentences = try await Gateway.advice(node, loop)
+        for sentence in sentences { log.warning("\(sentence)") }
+      } catch {
+        log.warning("\(node.name) could not be asked for its settings: \(error.operatorText)")
+      }
+    }
+  }
+
+  private func startWorkers(
+    _ primary: PostgresDSN,
+    _ nodes: [ReadNodeSettings]
+  ) async throws(GatewayError) {
     var address = configuration.listen
     do throws(SystemError) {
       try Socket.checkFree(address)
@@ -118,8 +138,14 @@ actor Supervisor {
         let port = try await worker.start(
           gateway: identity,
           primary: primary,
+          nodes: nodes,
           listen: address,
-          status: { [weak self] in await self?.status() ?? GatewayStatus.stopped }
+          controls: GatewayControls(
+            status: { [weak self] in await self?.status() ?? GatewayStatus.stopped },
+            setDrained: { [weak self] isDrained, node in
+              await self?.setDrained(isDrained, node: node) ?? false
+            }
+          )
         )
         // With port 0 the first worker's socket has chosen: the others share it.
         address = SocketAddress(host: address.host, port: port)
@@ -166,13 +192,30 @@ actor Supervisor {
   /// What the gateway is and has counted, all workers added up.
   func status() async -> GatewayStatus {
     var figures = Figures()
-    for worker in workers { figures.add(await worker.figures()) }
+    var nodes: [NodeStatus] = []
+    for worker in workers {
+      figures.add(await worker.figures())
+      let seen = await worker.nodes()
+      if nodes.isEmpty {
+        nodes = seen
+      } else {
+        for (index, node) in seen.enumerated() { nodes[index].add(node) }
+      }
+    }
     return GatewayStatus(
       version: Gateway.version,
       state: stage == .serving ? "SERVING" : "DRAINING",
       uptime: loop.now - startedAt,
-      figures: figures
+      figures: figures,
+      nodes: nodes
     )
+  }
+
+  /// Takes a node out of every worker's reads, or back in.
+  private func setDrained(_ isDrained: Bool, node: String) async -> Bool {
+    var isKnown = false
+    for worker in workers where await worker.setDrained(isDrained, node: node) { isKnown = true }
+    return isKnown
   }
 
   // MARK: Stop

@@ -44,15 +44,16 @@ actor Worker {
   func start(
     gateway: GatewayIdentity,
     primary: PostgresDSN,
+    nodes: [ReadNodeSettings],
     listen address: SocketAddress,
-    status: @escaping @Sendable () async -> GatewayStatus
+    controls: GatewayControls
   ) throws(SystemError) -> UInt16 {
     let storage = WorkerStorage(
       loop: loop,
       gateway: gateway,
       workerIndex: index,
-      settings: StorageSettings(configuration, primary: primary),
-      log: { [log] in log.warning("\($0)") }
+      settings: StorageSettings(configuration, primary: primary, nodes: nodes),
+      log: { [log, index] in log.warning("worker \(index): \($0)") }
     )
     let context = WorkerContext(
       worker: self,
@@ -60,7 +61,7 @@ actor Worker {
       configuration: configuration,
       storage: storage,
       log: log,
-      statusSource: status
+      controls: controls
     )
     self.context = context
     for role in storage.tasks { spawn { worker in await worker.runStorage(role) } }
@@ -108,7 +109,21 @@ actor Worker {
     let pool = context.storage.pool.statistics
     figures[.readConnections] = Int64(pool.open)
     figures[.readsWaiting] = Int64(pool.waiting)
+    let router = context.storage.router.statistics
+    figures[.readFallbacks] = Int64(clamping: router.fallbacks)
+    figures[.readsOverBudget] = Int64(clamping: router.budgetRefusals)
+    figures[.readsUnprovable] = Int64(clamping: router.silenceRefusals)
+    figures[.readsDegraded] = Int64(clamping: router.degraded)
+    figures[.readWaits] = Int64(clamping: router.waits)
     return figures
+  }
+
+  /// The primary and the nodes beside it, as this worker sees them.
+  func nodes() -> [NodeStatus] { context?.storage.router.status ?? [] }
+
+  /// Takes a node out of this worker's reads, or back in; false when there is none of that name.
+  func setDrained(_ isDrained: Bool, node: String) -> Bool {
+    context?.storage.router.setDrained(isDrained, node: node) ?? false
   }
 
   // MARK: Work

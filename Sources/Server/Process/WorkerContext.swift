@@ -23,8 +23,8 @@ final class WorkerContext {
   var budget: IngestBudget
   /// Write sessions that are opening, open, or have batches in a lane.
   var sessions: [SessionID: WriteSession] = [:]
-  /// What all workers have counted; asks every worker.
-  let statusSource: @Sendable () async -> GatewayStatus
+  /// What reaches every worker.
+  let controls: GatewayControls
   private(set) var isDraining = false
   private var grants = GrantQueue()
   private var connectionCount: UInt64 = 0
@@ -36,9 +36,9 @@ final class WorkerContext {
     configuration: Configuration,
     storage: WorkerStorage,
     log: Logger,
-    statusSource: @escaping @Sendable () async -> GatewayStatus
+    controls: GatewayControls
   ) {
-    self.statusSource = statusSource
+    self.controls = controls
     self.worker = worker
     self.loop = loop
     self.configuration = configuration

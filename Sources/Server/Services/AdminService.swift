@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import Logging
 internal import Storage
 internal import Wire
 
@@ -10,7 +11,7 @@ enum AdminService {
     _ message: GetStatusRequest,
     _ call: Call
   ) async throws(Status) -> GetStatusResponse {
-    let status = await call.context.statusSource()
+    let status = await call.context.controls.status()
     let figures = Figure.allCases.map { figure in
       Wire.Figure(
         name: figure.name,
@@ -23,8 +24,36 @@ enum AdminService {
       version: status.version,
       state: status.state,
       uptimeMilliseconds: status.uptime.wholeMilliseconds,
-      figures: figures
+      figures: figures,
+      nodes: status.nodes.map { Node($0) }
     )
+  }
+
+  private static let nodeNameBytes = 1...64
+
+  static func setNodeDrained(
+    _ message: SetNodeDrainedRequest,
+    _ call: Call
+  ) async throws(Status) -> Node {
+    try Status.check("node", message.node, bytes: nodeNameBytes)
+    guard message.node != "primary" else {
+      throw .invalid("node", "must not be the primary: everything is written there")
+    }
+    let controls = call.context.controls
+    guard await controls.setDrained(message.drained, message.node),
+      let node = await controls.status().nodes.first(where: { $0.name == message.node })
+    else {
+      throw Status(
+        .notFound,
+        "this gateway has no such node",
+        reason: "NODE_NOT_FOUND",
+        metadata: [KeyValue("field", "node")]
+      )
+    }
+    call.context.log.notice(
+      "\(node.name) was \(message.drained ? "taken out of" : "taken back into") the reads"
+    )
+    return Node(node)
   }
 
   /// Producers a page: 76 bytes each.
@@ -60,5 +89,35 @@ enum AdminService {
       nextPageToken: isLast
         ? [] : records.last.map { PageToken.seal(producer: $0.id, tenant: call.tenant) } ?? []
     )
+  }
+}
+
+extension Node {
+  /// A node as operators see it.
+  fileprivate init(_ status: NodeStatus) {
+    self.init(
+      name: status.name,
+      source: ReadSource(status.origin),
+      state: Wire.BreakerState(status.state),
+      provenLSN: status.proven.map { "\($0.lsn)" } ?? "",
+      stalenessBoundMilliseconds: status.staleness?.boundMilliseconds ?? -1,
+      reads: status.reads,
+      readsInFlight: UInt64(status.readsInFlight),
+      reroutes: status.reroutes,
+      conflicts: status.conflicts,
+      failures: status.failures,
+      fallbacks: status.fallbacks
+    )
+  }
+}
+
+extension Wire.BreakerState {
+  fileprivate init(_ state: Storage.BreakerState) {
+    switch state {
+    case .closed: self = .closed
+    case .halfOpen: self = .halfOpen
+    case .open: self = .open
+    case .drained: self = .drained
+    }
   }
 }

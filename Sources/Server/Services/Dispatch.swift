@@ -24,6 +24,7 @@ struct Dispatch {
     case .aggregateHistory: try await HistoryService.aggregateHistory(call.message(), call)
     case .getStatus: try await AdminService.getStatus(call.message(), call)
     case .listProducers: try await AdminService.listProducers(call.message(), call)
+    case .setNodeDrained: try await AdminService.setNodeDrained(call.message(), call)
     case .healthCheck: try HealthService.check(call.message(), call)
     case .healthList: try HealthService.list(call.message(), call)
     case .write, .healthWatch:
@@ -48,6 +49,11 @@ struct Call {
     } catch {
       throw error.status
     }
+  }
+
+  /// A write of this call is durable: reads that come later on its connection have to see it.
+  func noteDurable(_ token: FreshnessToken) {
+    context.connections[request.connection]?.noteDurable(token)
   }
 
   /// Does something in storage and turns its error into a status.

@@ -13,7 +13,7 @@ enum EntityService {
     _ message: GetEntityRequest,
     _ call: Call
   ) async throws(Status) -> GetEntityResponse {
-    let requirement = try ReadRequirement(message.read)
+    let requirement = try ReadRequirement(message.read, call)
     let key: EntityReader.Key
     switch message.by {
     case .entityID(let id): key = .id(id)
@@ -37,7 +37,7 @@ enum EntityService {
     _ message: ListEntitiesRequest,
     _ call: Call
   ) async throws(Status) -> ListEntitiesResponse {
-    let requirement = try ReadRequirement(message.read)
+    let requirement = try ReadRequirement(message.read, call)
     guard !requirement.includesStaged else {
       throw .invalid("read.include_staged", "is not possible in lists")
     }

@@ -1,3 +1,5 @@
+internal import Storage
+
 // What operators ask for first.
 
 /// A gateway and what it has counted, all workers added up.
@@ -10,12 +12,15 @@ struct GatewayStatus: Sendable {
   var uptime: Duration
   /// Counters and gauges.
   var figures: Figures
+  /// The primary and the nodes beside it.
+  var nodes: [NodeStatus]
 
   /// For whoever asks when nothing runs any more.
   static let stopped = GatewayStatus(
     version: Gateway.version,
     state: "DRAINING",
     uptime: .zero,
-    figures: Figures()
+    figures: Figures(),
+    nodes: []
   )
 }

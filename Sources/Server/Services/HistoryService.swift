@@ -13,7 +13,7 @@ enum HistoryService {
     _ message: QueryHistoryRequest,
     _ call: Call
   ) async throws(Status) -> QueryHistoryResponse {
-    let requirement = try ReadRequirement(message.read)
+    let requirement = try ReadRequirement(message.read, call)
     let limit = try Status.pageSize(message.pageSize, default: pageDefault, max: pageMax)
     var query = try query(
       call,
@@ -49,7 +49,7 @@ enum HistoryService {
     _ message: AggregateHistoryRequest,
     _ call: Call
   ) async throws(Status) -> AggregateHistoryResponse {
-    let requirement = try ReadRequirement(message.read)
+    let requirement = try ReadRequirement(message.read, call)
     let query = try query(
       call,
       message.entityIDs,

@@ -17,6 +17,8 @@ enum RequestLimits {
   static let answerBytesMax = WireLimits.frameBodyBytesMax - 8_192
   /// Buckets of an answer: 76 bytes each, so that 50,000 are 3.8 MB and stay below a frame.
   static let bucketsMax = 50_000
+  /// Tokens that one read has to heed: two for each call that a connection may have in flight.
+  static let floorTokensMax = 2_048
 }
 
 extension Status {
@@ -50,18 +52,34 @@ extension ReadRequirement {
   private static let analyticsDefault: Int64 = 300_000
   private static let stalenessRange: ClosedRange<Int64> = 250...3_600_000
 
-  /// What a request's options ask for.
+  /// What a request's options ask for, and what its connection wrote before.
   ///
   /// - Throws: INVALID_ARGUMENT with the field.
-  init(_ options: ReadOptions) throws(Status) {
+  init(_ options: ReadOptions, _ call: Call) throws(Status) {
     self.init(
       try ReadRequirement.level(options),
       allowsDegraded: options.allowDegraded,
-      includesStaged: options.includeStaged
+      includesStaged: options.includeStaged,
+      floors: try ReadRequirement.floors(options),
+      sessionToken: call.request.sessionToken
     )
     if includesStaged, case .analytics = level {
       throw .invalid("read.include_staged", "runs on the primary, ANALYTICS never does")
     }
+  }
+
+  private static func floors(_ options: ReadOptions) throws(Status) -> [FreshnessToken] {
+    try Status.check(
+      "read.floor_tokens",
+      count: options.floorTokens.count,
+      0...RequestLimits.floorTokensMax
+    )
+    var floors: [FreshnessToken] = []
+    for bytes in options.floorTokens {
+      guard let token = FreshnessToken(bytes) else { throw Status(.badToken) }
+      floors.append(token)
+    }
+    return floors
   }
 
   private static func level(_ options: ReadOptions) throws(Status) -> Storage.ReadLevel {
@@ -94,13 +112,40 @@ extension Freshness {
   /// A proof as clients see it.
   init(_ proof: ReadProof) {
     self.init(
-      source: proof.origin == .primary ? .primary : .unspecified,
+      source: ReadSource(proof.origin),
       node: proof.node,
       asOfToken: proof.asOf.bytes,
-      stalenessBoundMilliseconds: proof.staleness.wholeMilliseconds,
+      stalenessBoundMilliseconds: proof.staleness.boundMilliseconds,
       degraded: proof.isDegraded,
       waitedMilliseconds: proof.waited.wholeMilliseconds,
-      cache: .bypass
+      cache: CacheUse(proof.cache)
     )
   }
+}
+
+extension ReadSource {
+  /// A kind of node as clients see it.
+  init(_ origin: ReadOrigin) {
+    switch origin {
+    case .primary: self = .primary
+    case .replica: self = .replica
+    case .warehouse: self = .analytics
+    case .cache: self = .cache
+    }
+  }
+}
+
+extension CacheUse {
+  fileprivate init(_ use: ReadCacheUse) {
+    switch use {
+    case .hit: self = .hit
+    case .miss: self = .miss
+    case .bypass: self = .bypass
+    }
+  }
+}
+
+extension Duration {
+  /// Whole milliseconds, rounded up: a bound must not become smaller.
+  var boundMilliseconds: Int64 { (self + .nanoseconds(999_999)).wholeMilliseconds }
 }

@@ -25,6 +25,19 @@ extension Status {
       )
     case .noAnalyticsSource:
       self = .unavailable("no warehouse can answer this read", "NO_ANALYTICS_SOURCE")
+    case .primarySilent:
+      self = .unavailable(
+        "nothing has been heard of the primary for a while, so no age can be proven; try again, or"
+          + " allow degraded answers",
+        "PRIMARY_SILENT"
+      )
+    case .fallbackBudgetSpent:
+      self = Status(
+        .resourceExhausted,
+        "no replica is fresh enough, and the primary has no room for more of these reads",
+        reason: "FALLBACK_BUDGET_SPENT",
+        retryAfterMilliseconds: ServerLimits.retryMilliseconds
+      )
     case .badToken:
       self = .invalid("read.token", "is no token of this system", reason: "BAD_TOKEN")
     case .tokenOfOtherCluster:

@@ -10,6 +10,10 @@ public enum StorageError: Error, Equatable, Sendable {
   case unprovableSnapshot
   /// ANALYTICS was asked for and there is no warehouse.
   case noAnalyticsSource
+  /// Nothing has been heard of the primary for a while: how old other nodes are cannot be proven.
+  case primarySilent
+  /// No replica qualifies, and the primary's part for other reads than STRONG is in use.
+  case fallbackBudgetSpent
   /// The freshness token is not one of ours.
   case badToken
   /// The freshness token is of another cluster.

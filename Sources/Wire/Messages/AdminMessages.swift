@@ -47,17 +47,22 @@ public struct GetStatusResponse: WireMessage, Equatable {
   /// In a fixed order, all workers added up.
   public var figures: [Figure]
 
+  /// The primary, the replicas, the warehouse.
+  public var nodes: [Node]
+
   /// Makes a message; what is left out has its default.
   public init(
     version: String = "",
     state: String = "",
     uptimeMilliseconds: Int64 = 0,
-    figures: [Figure] = []
+    figures: [Figure] = [],
+    nodes: [Node] = []
   ) {
     self.version = version
     self.state = state
     self.uptimeMilliseconds = uptimeMilliseconds
     self.figures = figures
+    self.nodes = nodes
   }
 
   /// Unpacks a message and copies it out.
@@ -83,6 +88,9 @@ public struct GetStatusResponse: WireMessage, Equatable {
     figures = try unsafe Field.messages(c.pointee.figures, c.pointee.n_figures, "figures") {
       (c) throws(MessageError) in try unsafe Figure(c)
     }
+    nodes = try unsafe Field.messages(c.pointee.nodes, c.pointee.n_nodes, "nodes") {
+      (c) throws(MessageError) in try unsafe Node(c)
+    }
   }
 
   func build(
@@ -94,6 +102,10 @@ public struct GetStatusResponse: WireMessage, Equatable {
     unsafe c.pointee.uptime_ms = uptimeMilliseconds
     unsafe c.pointee.n_figures = figures.count
     unsafe c.pointee.figures = try arena.messages(figures) { (element) throws(MessageError) in
+      try unsafe element.build(in: arena)
+    }
+    unsafe c.pointee.n_nodes = nodes.count
+    unsafe c.pointee.nodes = try arena.messages(nodes) { (element) throws(MessageError) in
       try unsafe element.build(in: arena)
     }
     return unsafe c

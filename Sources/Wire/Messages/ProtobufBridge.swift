@@ -62,6 +62,19 @@ extension MessageArena {
     return unsafe target
   }
 
+  /// Copies of byte strings for a repeated `bytes` field.
+  @unsafe
+  func binaries(
+    _ values: [[UInt8]]
+  ) throws(MessageError) -> UnsafeMutablePointer<ProtobufCBinaryData> {
+    let target = try unsafe room(for: ProtobufCBinaryData.self, count: values.count)
+    for (index, value) in values.enumerated() {
+      let data = try unsafe binary(value)
+      unsafe (target + index).initialize(to: data)
+    }
+    return unsafe target
+  }
+
   /// A copy of `text` for a `string` field, which C ends at the first NUL.
   @unsafe
   func string(_ text: String) throws(MessageError) -> UnsafeMutablePointer<CChar> {
@@ -142,6 +155,15 @@ enum Field {
   /// The bytes of a `bytes` field.
   static func bytes(_ data: ProtobufCBinaryData) -> [UInt8] {
     unsafe Array(UnsafeBufferPointer(start: data.data, count: data.len))
+  }
+
+  /// The byte strings of a repeated `bytes` field.
+  static func byteStrings(
+    _ data: UnsafeMutablePointer<ProtobufCBinaryData>?,
+    _ count: Int
+  ) -> [[UInt8]] {
+    guard let data = unsafe data else { return [] }
+    return (0..<count).map { unsafe bytes(data[$0]) }
   }
 
   /// The text of a `bytes` field: UTF-8 without NUL.

@@ -61,19 +61,24 @@ public struct ReadOptions: WireMessage, Equatable {
   /// Also values of the STAGED lane that are not durable yet; runs on the primary.
   public var includeStaged: Bool
 
+  /// Tokens whose writes must be in the answer as well, at any level; at most 2048.
+  public var floorTokens: [[UInt8]]
+
   /// Makes a message; what is left out has its default.
   public init(
     level: ReadLevel = .unspecified,
     token: [UInt8] = [],
     maxStalenessMilliseconds: Int64 = 0,
     allowDegraded: Bool = false,
-    includeStaged: Bool = false
+    includeStaged: Bool = false,
+    floorTokens: [[UInt8]] = []
   ) {
     self.level = level
     self.token = token
     self.maxStalenessMilliseconds = maxStalenessMilliseconds
     self.allowDegraded = allowDegraded
     self.includeStaged = includeStaged
+    self.floorTokens = floorTokens
   }
 
   /// Unpacks a message and copies it out.
@@ -98,6 +103,7 @@ public struct ReadOptions: WireMessage, Equatable {
     maxStalenessMilliseconds = unsafe c.pointee.max_staleness_ms
     allowDegraded = unsafe c.pointee.allow_degraded != 0
     includeStaged = unsafe c.pointee.include_staged != 0
+    floorTokens = unsafe Field.byteStrings(c.pointee.floor_tokens, c.pointee.n_floor_tokens)
   }
 
   func build(
@@ -109,6 +115,8 @@ public struct ReadOptions: WireMessage, Equatable {
     unsafe c.pointee.max_staleness_ms = maxStalenessMilliseconds
     unsafe c.pointee.allow_degraded = allowDegraded ? 1 : 0
     unsafe c.pointee.include_staged = includeStaged ? 1 : 0
+    unsafe c.pointee.n_floor_tokens = floorTokens.count
+    unsafe c.pointee.floor_tokens = try arena.binaries(floorTokens)
     return unsafe c
   }
 }

@@ -88,7 +88,7 @@ struct HistoryCommand: ParsableCommand {
       repeat {
         request.pageSize = Int32(min(remaining, 10_000))
         let page = try await session.queryHistory(request)
-        freshness = page.freshness
+        freshness = FreshnessText.older(freshness, page.freshness)
         let rows = HistoryRow.rows(of: page.columns, newestFirst: command.order == .desc)
         try printer.add(rows.prefix(remaining))
         remaining -= min(rows.count, remaining)

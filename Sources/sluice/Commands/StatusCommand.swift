@@ -9,6 +9,10 @@ struct StatusCommand: ParsableCommand {
     commandName: "status",
     abstract: "Show what the gateway is doing and has counted.",
     discussion: """
+      The first table shows the servers that answer reads: the state of their circuit breaker, the \
+      log position up to which everything is proven to be visible there, how old that is at most, \
+      and what they did. CSV has the figures only.
+
       Examples:
         sluice status
         sluice status --gateway 10.0.0.5:7171 --json
@@ -42,7 +46,7 @@ struct StatusCommand: ParsableCommand {
       table.append([figure.name, cell(figure), figure.description])
     }
     return "sluice \(status.version), \(status.state.lowercased()) for \(uptime)\n\n"
-      + table.render()
+      + NodeText.table(status.nodes) + "\n" + table.render()
   }
 
   private static func cell(_ figure: Figure) -> String {
@@ -63,6 +67,10 @@ struct StatusCommand: ParsableCommand {
     json.value(status.state)
     json.key("uptime_ms")
     json.value(status.uptimeMilliseconds)
+    json.key("nodes")
+    json.beginArray()
+    for node in status.nodes { NodeText.write(node, to: &json) }
+    json.endArray()
     json.key("figures")
     json.beginArray()
     for figure in status.figures {

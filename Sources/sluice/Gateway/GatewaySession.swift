@@ -26,7 +26,8 @@ struct GatewaySession: Sendable {
     let result: Result<Void, CommandFailure> = try EventLoop.runBlocking { loop in
       do {
         let prepared = try prepare(loop)
-        let client = try SluiceClient(addresses)
+        // Pages of one answer may come from several nodes: none of them older than the one before.
+        let client = try SluiceClient(addresses, isMonotonic: true)
         do {
           try await body(GatewaySession(client: client, timeout: timeout), prepared)
         } catch {
@@ -149,25 +150,25 @@ struct GatewaySession: Sendable {
       case .externalKey(let key): key
       }
     return try await explaining(Self.missing(entity: name)) { () async throws(ClientError) in
-      try await client.call("sluice.v1.EntityService", "GetEntity", request, within: timeout)
+      try await client.read("sluice.v1.EntityService", "GetEntity", request, within: timeout)
     }
   }
 
   /// One page of entities.
   func listEntities(_ request: ListEntitiesRequest) async throws -> ListEntitiesResponse {
-    try await client.call("sluice.v1.EntityService", "ListEntities", request, within: timeout)
+    try await client.read("sluice.v1.EntityService", "ListEntities", request, within: timeout)
   }
 
   /// One page of stored values.
   func queryHistory(_ request: QueryHistoryRequest) async throws -> QueryHistoryResponse {
-    try await client.call("sluice.v1.HistoryService", "QueryHistory", request, within: timeout)
+    try await client.read("sluice.v1.HistoryService", "QueryHistory", request, within: timeout)
   }
 
   /// Stored values in buckets.
   func aggregateHistory(
     _ request: AggregateHistoryRequest
   ) async throws -> AggregateHistoryResponse {
-    try await client.call("sluice.v1.HistoryService", "AggregateHistory", request, within: timeout)
+    try await client.read("sluice.v1.HistoryService", "AggregateHistory", request, within: timeout)
   }
 
   /// What the gateway is and has counted.
@@ -178,6 +179,19 @@ struct GatewaySession: Sendable {
       GetStatusRequest(),
       within: timeout
     )
+  }
+
+  /// Takes a node out of the gateway's reads, or back in.
+  func setNodeDrained(_ name: String, isDrained: Bool) async throws -> Node {
+    let missing = "this gateway has no node '\(name)'; 'sluice status' shows them"
+    return try await explaining(missing) { () async throws(ClientError) in
+      try await client.call(
+        "sluice.v1.AdminService",
+        "SetNodeDrained",
+        SetNodeDrainedRequest(node: name, drained: isDrained),
+        within: timeout
+      )
+    }
   }
 
   /// One page of producers.

@@ -5,7 +5,16 @@ internal import Wire
 
 /// Prints `Freshness`.
 enum FreshnessText {
-  /// "primary, at most 0 ms old", and what else is worth knowing.
+  /// The older one of two proofs, for an answer that came in pages.
+  static func older(_ left: Freshness?, _ right: Freshness?) -> Freshness? {
+    guard let left, let right else { return left ?? right }
+    let isLeft =
+      left.degraded == right.degraded
+      ? left.stalenessBoundMilliseconds >= right.stalenessBoundMilliseconds : left.degraded
+    return isLeft ? left : right
+  }
+
+  /// "replica-2, at most 130 ms old", and what else is worth knowing.
   static func line(_ freshness: Freshness?) -> String {
     guard let freshness else { return "age unknown: the gateway gave no proof" }
     var parts = [node(freshness)]
@@ -40,9 +49,7 @@ enum FreshnessText {
   }
 
   private static func node(_ freshness: Freshness) -> String {
-    let source = sourceName(freshness.source)
-    return freshness.node.isEmpty || freshness.node == source
-      ? source : "\(source) \(freshness.node)"
+    freshness.node.isEmpty ? sourceName(freshness.source) : freshness.node
   }
 
   private static func age(_ milliseconds: Int64) -> String {

@@ -6,14 +6,15 @@ extension Migration {
     name: "operations",
     sql: #"""
       -- Once a second from any gateway. The flush LSN is read before this row is written, so
-      -- whoever sees the row also sees everything up to its lsn. Beats that come within half a
-      -- second write nothing.
+      -- whoever sees the row also sees everything up to its lsn. The time is read before the lsn, so
+      -- what was acknowledged until then lies within it. Beats that come within half a second
+      -- write nothing.
       CREATE FUNCTION sluice.beat(OUT lsn pg_lsn, OUT beat_at timestamptz)
         LANGUAGE plpgsql AS $function$
       #variable_conflict use_column
       DECLARE
-        current_lsn pg_lsn := pg_current_wal_flush_lsn();
         current_at timestamptz := clock_timestamp();
+        current_lsn pg_lsn := pg_current_wal_flush_lsn();
         current_timeline integer := ('x'
           || left(pg_walfile_name(current_lsn), 8))::bit(32)::integer;
         cluster bigint := (SELECT c.system_identifier FROM pg_control_system() c);

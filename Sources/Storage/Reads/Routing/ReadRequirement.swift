@@ -20,12 +20,30 @@ public struct ReadRequirement: Equatable, Sendable {
   public var allowsDegraded: Bool
   /// Also values that are staged and not durable yet; runs on the primary.
   public var includesStaged: Bool
+  /// What must be in the answer whatever its level: earlier answers and acks of the same reader.
+  public var floors: [FreshnessToken]
+  /// The last token that the reader's connection was given for a write.
+  public var sessionToken: FreshnessToken?
 
   /// A requirement of these parts.
-  public init(_ level: ReadLevel, allowsDegraded: Bool = false, includesStaged: Bool = false) {
+  public init(
+    _ level: ReadLevel,
+    allowsDegraded: Bool = false,
+    includesStaged: Bool = false,
+    floors: [FreshnessToken] = [],
+    sessionToken: FreshnessToken? = nil
+  ) {
     self.level = level
     self.allowsDegraded = allowsDegraded
     self.includesStaged = includesStaged
+    self.floors = floors
+    self.sessionToken = sessionToken
+  }
+
+  /// All tokens that the reader named.
+  var tokens: [FreshnessToken] {
+    guard case .atLeast(let token) = level else { return floors }
+    return floors + [token]
   }
 }
 
@@ -33,6 +51,22 @@ public struct ReadRequirement: Equatable, Sendable {
 public enum ReadOrigin: Sendable, Equatable {
   /// The one that takes writes.
   case primary
+  /// A streaming replica.
+  case replica
+  /// The warehouse.
+  case warehouse
+  /// The cache, holding what one of the others answered.
+  case cache
+}
+
+/// What the cache had to do with an answer.
+public enum ReadCacheUse: Sendable, Equatable {
+  /// It had the answer.
+  case hit
+  /// It was asked in vain.
+  case miss
+  /// It was not asked.
+  case bypass
 }
 
 /// How fresh an answer is, proven.
@@ -49,6 +83,8 @@ public struct ReadProof: Equatable, Sendable {
   public var isDegraded: Bool
   /// How long the read waited for a source to catch up.
   public var waited: Duration
+  /// What the cache had to do with it.
+  public var cache = ReadCacheUse.bypass
 }
 
 /// The answers to the statements of one read, with their proof.

@@ -1,0 +1,250 @@
+internal import EventLoop
+
+// A replica or the warehouse, as one worker knows it.
+
+/// One node beside the primary: its pool, its breaker, and what it was last seen to hold.
+///
+/// Confined to its loop's thread. `NodeWatch` looks at it all the time; nothing is answered on the
+/// strength of what was seen, each read carries its own proof.
+final class ReadNode {
+  let name: String
+  let origin: ReadOrigin
+  let dsn: PostgresDSN
+  let prover = ServerProver()
+  private let pool: PostgresPool
+  private let loop: EventLoop
+  private let log: (String) -> Void
+  private(set) var breaker: CircuitBreaker
+  private(set) var status: NodeStatus
+  /// What it held when it was last looked at or read; nil when it proved nothing.
+  private(set) var seen: (token: FreshnessToken, at: MonotonicTime)?
+  private var reading: [ObjectIdentifier: PostgresConnection] = [:]
+  /// Reads that wait for it to hold something, by number.
+  private var waiters: [UInt64: (goal: ReadGoal, cell: WaitCell<Bool>)] = [:]
+  private var lastWaiter: UInt64 = 0
+  /// Wakes whoever looks at the node.
+  var onHurry: () -> Void = {}
+
+  /// How old what was seen may be for the node to be asked at all.
+  static let seenMax: Duration = .seconds(1)
+  /// How long a read waits for a connection to it before it goes elsewhere.
+  private static let acquireMax: Duration = .seconds(1)
+
+  init(
+    _ name: String,
+    _ origin: ReadOrigin,
+    _ dsn: PostgresDSN,
+    connections: Int,
+    loop: EventLoop,
+    log: @escaping (String) -> Void
+  ) {
+    var limits = PoolLimits()
+    limits.connectionsMax = connections
+    limits.connectTimeout = .seconds(2)
+    self.name = name
+    self.origin = origin
+    self.dsn = dsn
+    self.loop = loop
+    self.log = log
+    pool = PostgresPool(dsn, role: .pooled("read"), limits: limits, on: loop)
+    breaker = CircuitBreaker(seed: .random(in: 0...UInt64.max))
+    status = NodeStatus(name, origin)
+  }
+
+  var isHurried: Bool { !waiters.isEmpty }
+
+  /// How `NodeStatus` shows it now.
+  func status(_ ring: LSNRing) -> NodeStatus {
+    breaker.advance(loop.now)
+    noteTransitions()
+    var status = status
+    status.state = breaker.state
+    status.readsInFlight = reading.count
+    status.proven = seen?.token
+    status.staleness = seen.flatMap { seen in
+      seen.token.identity == ring.identity
+        ? ring.staleness(of: seen.token.lsn, now: loop.now) : nil
+    }
+    return status
+  }
+
+  /// How `ReadPlan` sees it.
+  func candidate(_ index: Int, _ goal: ReadGoal, _ ring: LSNRing) -> ReadPlan.Candidate {
+    let now = loop.now
+    let current = seen.flatMap { now - $0.at <= ReadNode.seenMax ? $0.token : nil }
+    let isOnTimeline = current.map { $0.identity == ring.identity ?? $0.identity } ?? false
+    let allows = breaker.allows(.read, now: now)
+    noteTransitions()
+    return ReadPlan.Candidate(
+      node: index,
+      isOpenForReads: allows && isOnTimeline,
+      holds: current.map { goal.isMet(by: $0) } ?? false,
+      lagMilliseconds: current.flatMap {
+        ring.staleness(of: $0.lsn, now: now)?.wholeMilliseconds
+      },
+      readsInFlight: reading.count,
+      readCount: status.reads
+    )
+  }
+
+  // MARK: Reads
+
+  /// Runs the statements of a read behind the node's proof.
+  ///
+  /// - Parameters:
+  ///   - statements: what is read.
+  ///   - deadline: until when.
+  ///   - isEnough: whether what the node proves will do.
+  /// - Returns: the answers, and what they hold.
+  /// - Throws: `NodeFault`; what came back is dropped then.
+  func read(
+    _ statements: [PostgresStatement],
+    deadline: MonotonicTime,
+    _ isEnough: (FreshnessToken) -> Bool
+  ) async throws(NodeFault) -> (results: [PostgresResult], token: FreshnessToken) {
+    guard let permit = breaker.permit(.read, now: loop.now) else { throw .shortfall }
+    let allowed = deadline - loop.now
+    let outcome: Result<Proven, PostgresError>
+    do throws(PostgresError) {
+      outcome = .success(try await run(statements, deadline))
+    } catch {
+      outcome = .failure(error)
+    }
+    switch outcome {
+    case .failure(let error):
+      end(permit, CircuitBreaker.Ending(error, allowed: allowed))
+      throw NodeFault(error)
+    case .success(let answer):
+      end(permit, .success)
+      see(answer.token)
+      guard let token = answer.token, isEnough(token) else { throw .shortfall }
+      status.reads += 1
+      return (answer.results, token)
+    }
+  }
+
+  /// Counts what stood in the way of a read.
+  func count(_ fault: NodeFault) {
+    switch fault {
+    case .shortfall: status.reroutes += 1
+    case .conflict: status.conflicts += 1
+    case .failure: status.failures += 1
+    case .final: break
+    }
+  }
+
+  private struct Proven {
+    /// What is held; nil when nothing is proven, and then there are no results.
+    var token: FreshnessToken?
+    var results: [PostgresResult]
+  }
+
+  private func run(
+    _ statements: [PostgresStatement],
+    _ deadline: MonotonicTime
+  ) async throws(PostgresError) -> Proven {
+    let limit = min(deadline, loop.now + ReadNode.acquireMax)
+    let connection = try await pool.acquire(deadline: limit)
+    let key = ObjectIdentifier(connection)
+    reading[key] = connection
+    defer {
+      reading[key] = nil
+      pool.release(connection)
+    }
+    return origin == .warehouse
+      ? try await readWarehouse(statements, connection, deadline)
+      : try await readReplica(statements, connection, deadline)
+  }
+
+  private func readReplica(
+    _ statements: [PostgresStatement],
+    _ connection: PostgresConnection,
+    _ deadline: MonotonicTime
+  ) async throws(PostgresError) -> Proven {
+    let answers = try await prover.run(statements, on: connection, deadline: deadline)
+    // Promoted: whoever follows the primary does not follow this one.
+    guard answers.proof.isStandby, answers.proof.isReadCommitted else {
+      return Proven(token: nil, results: [])
+    }
+    var results: [PostgresResult] = []
+    for result in answers.results { results.append(try result.get()) }
+    return Proven(token: answers.token, results: results)
+  }
+
+  private func readWarehouse(
+    _ statements: [PostgresStatement],
+    _ connection: PostgresConnection,
+    _ deadline: MonotonicTime
+  ) async throws(PostgresError) -> Proven {
+    let answers = try await connection.pipeline(
+      [WarehouseProof.begin, WarehouseProof.statement] + statements + [WarehouseProof.commit],
+      deadline: deadline
+    )
+    _ = try answers[0].get()
+    guard let token = try WarehouseProof.token(answers[1].get()) else {
+      return Proven(token: nil, results: [])
+    }
+    var results: [PostgresResult] = []
+    for answer in answers.dropFirst(2) { results.append(try answer.get()) }
+    return Proven(token: token, results: Array(results.dropLast()))
+  }
+
+  // MARK: Waiting
+
+  /// Waits until the node is seen to hold what a read needs.
+  ///
+  /// - Returns: false when it does not by `limit`.
+  func wait(for goal: ReadGoal, until limit: MonotonicTime) async -> Bool {
+    lastWaiter += 1
+    let number = lastWaiter
+    let cell = WaitCell<Bool>()
+    var timer: TimerID?
+    let isMet = await cell.wait(cancelled: false) {
+      waiters[number] = (goal, cell)
+      timer = loop.schedule(at: limit) { cell.resume(false) }
+      onHurry()
+    }
+    waiters[number] = nil
+    if let timer { loop.cancel(timer) }
+    return isMet
+  }
+
+  /// Takes note of what the node holds; nil when it proves nothing.
+  func see(_ token: FreshnessToken?) {
+    seen = token.map { ($0, loop.now) }
+    guard let token else { return }
+    for waiter in waiters.values where waiter.goal.isMet(by: token) { waiter.cell.resume(true) }
+  }
+
+  // MARK: The breaker
+
+  /// The right to look at the node.
+  func probe() -> CircuitBreaker.Permit? {
+    let permit = breaker.permit(.probe, now: loop.now)
+    noteTransitions()
+    return permit
+  }
+
+  func end(_ permit: CircuitBreaker.Permit, _ ending: CircuitBreaker.Ending) {
+    breaker.end(permit, ending, now: loop.now)
+    noteTransitions()
+  }
+
+  /// Lets it go, or takes it back; what runs may finish.
+  func setDrained(_ isDrained: Bool) {
+    if isDrained { breaker.drain() } else { breaker.restore(now: loop.now) }
+    noteTransitions()
+    onHurry()
+  }
+
+  private func noteTransitions() {
+    for transition in breaker.takeTransitions() { log("\(name): \(transition)") }
+  }
+
+  /// Ends reads that wait for a node which has fallen silent, so that they go elsewhere.
+  func abandonReads() {
+    for connection in Array(reading.values) { connection.close() }
+  }
+
+  func shutDown() async { await pool.shutdown(deadline: loop.now + .seconds(2)) }
+}

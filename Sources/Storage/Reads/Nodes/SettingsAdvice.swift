@@ -1,0 +1,102 @@
+public import EventLoop
+
+// What a server should be set to for reads with a bound, looked at when a gateway starts.
+
+/// Compares a server's settings with what reads count on (CONSISTENCY.md, "Read levels").
+public enum SettingsAdvice {
+  /// One setting and what it should be.
+  struct Rule: Sendable {
+    var name: String
+    /// Whether the value, in the unit of pg_settings, will do.
+    var isGood: @Sendable (String) -> Bool
+    var wanted: String
+    var reason: String
+  }
+
+  /// Asks a server and says what should be otherwise, one sentence each.
+  ///
+  /// - Throws: as `PostgresConnection.query`.
+  public static func sentences(
+    for name: String,
+    _ origin: ReadOrigin,
+    on connection: PostgresConnection,
+    deadline: MonotonicTime
+  ) async throws(PostgresError) -> [String] {
+    let result = try await connection.query(
+      "SELECT name, setting FROM pg_settings WHERE name = ANY (string_to_array($1, ','))",
+      [.text(rules(origin).map(\.name).joined(separator: ","))],
+      deadline: deadline
+    )
+    var settings: [String: String] = [:]
+    for row in 0..<result.rowCount {
+      guard let setting = result.text(row: row, column: 0) else { continue }
+      settings[setting] = result.text(row: row, column: 1) ?? ""
+    }
+    return sentences(for: name, origin, settings)
+  }
+
+  /// What should be otherwise; settings that the server did not show are passed over.
+  static func sentences(
+    for name: String,
+    _ origin: ReadOrigin,
+    _ settings: [String: String]
+  ) -> [String] {
+    rules(origin).compactMap { rule in
+      guard let value = settings[rule.name], !rule.isGood(value) else { return nil }
+      return "\(name): \(rule.name) is \(value); set it to \(rule.wanted), \(rule.reason)"
+    }
+  }
+
+  private static func rules(_ origin: ReadOrigin) -> [Rule] {
+    switch origin {
+    case .primary: [sender]
+    case .replica: replica
+    case .warehouse, .cache: []
+    }
+  }
+
+  private static let sender = Rule(
+    name: "wal_sender_timeout",
+    isGood: { isTime($0, atMost: 5_000) },
+    wanted: "5s",
+    reason: "or a half-open link to a replica is noticed late"
+  )
+
+  private static let replica = [
+    Rule(
+      name: "max_standby_streaming_delay",
+      isGood: { Int($0).map { 0...1_000 ~= $0 } ?? false },
+      wanted: "1s",
+      reason: "or a long read holds replay up and the replica falls behind"
+    ),
+    Rule(
+      name: "hot_standby_feedback",
+      isGood: { $0 == "on" },
+      wanted: "on",
+      reason: "or the primary's vacuum cancels reads there"
+    ),
+    Rule(
+      name: "wal_receiver_timeout",
+      isGood: { isTime($0, atMost: 5_000) },
+      wanted: "5s",
+      reason: "or a half-open link to the primary is noticed late"
+    ),
+    Rule(
+      name: "wal_receiver_status_interval",
+      isGood: { isTime($0, atMost: 1) },
+      wanted: "1s",
+      reason: "or the primary hears of its position late"
+    ),
+    Rule(
+      name: "default_transaction_isolation",
+      isGood: { $0 == "read committed" },
+      wanted: "read committed",
+      reason: "or a read's snapshot is older than its proof and is not used"
+    ),
+  ]
+
+  /// 0 switches a timeout off.
+  private static func isTime(_ value: String, atMost limit: Int) -> Bool {
+    Int(value).map { 1...limit ~= $0 } ?? false
+  }
+}

@@ -1,0 +1,42 @@
+// What a logical subscriber proves of itself in front of a read.
+
+/// The heartbeat as it arrived there, read in the snapshot of the read.
+///
+/// Transactions arrive whole and in the order of their commits, so whoever sees the row sees
+/// everything up to its position: in tables that the same subscription feeds, once each of them is
+/// past its first copy. What a subscription says of its own position freezes while tables are
+/// written that are not published. Where there is no `pg_subscription_rel` (Redshift) nothing is
+/// proven.
+enum WarehouseProof {
+  /// One snapshot for proof and read.
+  static let begin = PostgresStatement("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+  /// Position, timeline, cluster of the heartbeat; whether every table of the subscription is
+  /// ready, and every table that reads use is among them.
+  static let statement = PostgresStatement(
+    """
+    SELECT h.lsn, h.timeline, h.system_identifier,
+      (SELECT coalesce(bool_and(s.srsubstate = 'r'), false) AND count(DISTINCT s.srsubid) = 1
+          AND count(*) FILTER (WHERE s.srrelid IN ('sluice.heartbeat'::regclass,
+            'sluice.entity_values'::regclass, 'sluice.entities'::regclass,
+            'sluice.entity_jsonb'::regclass)) = 4
+        FROM pg_subscription_rel s)
+    FROM sluice.heartbeat h
+    """,
+    isPrepared: true
+  )
+  static let commit = PostgresStatement("COMMIT")
+
+  /// The position it proves; nil when it proves none.
+  static func token(_ result: PostgresResult) throws(PostgresError) -> FreshnessToken? {
+    guard result.rowCount == 1, try result.bool(row: 0, column: 3) == true,
+      let lsn = try result.lsn(row: 0, column: 0),
+      let timeline = try result.int64(row: 0, column: 1),
+      let cluster = try result.int64(row: 0, column: 2)
+    else { return nil }
+    return FreshnessToken(
+      systemIdentifier: UInt64(bitPattern: cluster),
+      timeline: UInt32(truncatingIfNeeded: timeline),
+      lsn: lsn
+    )
+  }
+}

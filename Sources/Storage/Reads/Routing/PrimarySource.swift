@@ -1,0 +1,83 @@
+internal import EventLoop
+
+// Reads on the primary, with the proof that it is one.
+
+/// Runs reads on connections to the primary, each behind its proof in one pipeline.
+///
+/// Each statement of a pipeline has a snapshot of its own, taken after the proof has answered: what
+/// was acknowledged up to its position is visible to the reads behind it. (A commit that is flushed
+/// but not acknowledged yet may be missing; nobody was promised it.)
+final class PrimarySource {
+  private let pool: PostgresPool
+  private let prover = ServerProver()
+
+  init(_ pool: PostgresPool) { self.pool = pool }
+
+  /// - Throws: `.postgres`, `.notPrimary`, `.unprovableSnapshot`, the token errors.
+  func read(
+    _ statements: [PostgresStatement],
+    _ requirement: ReadRequirement,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> ReadAnswer {
+    let connection: PostgresConnection
+    do throws(PostgresError) {
+      connection = try await pool.acquire(deadline: deadline)
+    } catch {
+      throw .postgres(error)
+    }
+    let outcome: Result<ReadAnswer, StorageError>
+    do throws(StorageError) {
+      outcome = .success(try await read(statements, requirement, connection, deadline))
+    } catch {
+      outcome = .failure(error)
+    }
+    // A standby is of no use here: after a failover a new connection finds the new primary.
+    if case .failure(.notPrimary) = outcome { connection.close() }
+    pool.release(connection)
+    return try outcome.get()
+  }
+
+  private func read(
+    _ statements: [PostgresStatement],
+    _ requirement: ReadRequirement,
+    _ connection: PostgresConnection,
+    _ deadline: MonotonicTime
+  ) async throws(StorageError) -> ReadAnswer {
+    let answers: ServerProver.Answers
+    do throws(PostgresError) {
+      answers = try await prover.run(statements, on: connection, deadline: deadline)
+    } catch {
+      throw .postgres(error)
+    }
+    guard !answers.proof.isStandby else { throw .notPrimary }
+    guard answers.proof.isReadCommitted else { throw .unprovableSnapshot }
+    var results: [PostgresResult] = []
+    do throws(PostgresError) {
+      for result in answers.results { results.append(try result.get()) }
+    } catch {
+      throw .postgres(error)
+    }
+    for token in requirement.tokens { try PrimarySource.check(token, answers.token) }
+    return ReadAnswer(
+      results: results,
+      proof: ReadProof(
+        origin: .primary,
+        node: "primary",
+        asOf: answers.token,
+        staleness: .zero,
+        isDegraded: false,
+        waited: .zero
+      )
+    )
+  }
+
+  /// A token must be of this history, and not of its future.
+  private static func check(
+    _ token: FreshnessToken,
+    _ asOf: FreshnessToken
+  ) throws(StorageError) {
+    guard token.systemIdentifier == asOf.systemIdentifier else { throw .tokenOfOtherCluster }
+    guard token.timeline == asOf.timeline else { throw .tokenOfOtherTimeline }
+    guard token.lsn <= asOf.lsn else { throw .tokenAhead }
+  }
+}

@@ -1,0 +1,95 @@
+internal import EventLoop
+
+// What must be proven for a read, and by whom that can be done.
+
+/// The row of the table of levels and the position that an answer must hold.
+struct ReadGoal: Equatable {
+  var kind: ReadPlan.Kind
+  /// What a replica or the warehouse must hold; nil when nothing they hold can be enough.
+  var position: FreshnessToken?
+
+  /// The goal of a read that comes in now.
+  ///
+  /// - Parameters:
+  ///   - requirement: what was asked for.
+  ///   - ring: what is known of the primary's log.
+  ///   - now: `requirement.level`'s bound counts from here.
+  /// - Throws: `.tokenOfOtherCluster`, `.tokenOfOtherTimeline`.
+  init(
+    _ requirement: ReadRequirement,
+    _ ring: LSNRing,
+    now: MonotonicTime
+  ) throws(StorageError) {
+    var floor: FreshnessToken?
+    for token in requirement.tokens { try ReadGoal.raise(&floor, token, ring.identity) }
+    if let session = requirement.sessionToken, requirement.level.heedsSession {
+      guard session.identity == ring.identity ?? session.identity else {
+        // A failover lies between, and positions of two histories cannot be compared: the primary
+        // has whatever is left of what this connection wrote.
+        self.init(kind: .budgetedPrimary, position: nil)
+        return
+      }
+      try ReadGoal.raise(&floor, session, ring.identity)
+    }
+    switch requirement.level {
+    case .strong: self.init(kind: .primary, position: nil)
+    case .analytics(let bound):
+      self.init(kind: .warehouse, position: ReadGoal.position(bound, ring, now, floor))
+    case _ where requirement.includesStaged: self.init(kind: .budgetedPrimary, position: nil)
+    case .atLeast: self.init(kind: .replicas(waits: true), position: floor)
+    case .eventual(let bound):
+      let position = ReadGoal.position(bound, ring, now, floor)
+      // A token is waited for, however it came here.
+      self.init(kind: .replicas(waits: position != nil && position == floor), position: position)
+    }
+  }
+
+  private init(kind: ReadPlan.Kind, position: FreshnessToken?) {
+    self.kind = kind
+    self.position = position
+  }
+
+  /// Whether a proof is enough.
+  func isMet(by proof: FreshnessToken) -> Bool {
+    guard let position else { return false }
+    return proof.identity == position.identity && proof.lsn >= position.lsn
+  }
+
+  /// The higher one of a floor and a token, which must be of the same history.
+  private static func raise(
+    _ floor: inout FreshnessToken?,
+    _ token: FreshnessToken,
+    _ identity: LogIdentity?
+  ) throws(StorageError) {
+    if let known = identity ?? floor?.identity {
+      guard token.systemIdentifier == known.systemIdentifier else { throw .tokenOfOtherCluster }
+      guard token.timeline == known.timeline else { throw .tokenOfOtherTimeline }
+    }
+    if floor.map({ $0.lsn < token.lsn }) ?? true { floor = token }
+  }
+
+  /// P of the oldest sample not older than the bound, or the floor when that is higher; nil when
+  /// there is no such sample.
+  private static func position(
+    _ bound: Duration,
+    _ ring: LSNRing,
+    _ now: MonotonicTime,
+    _ floor: FreshnessToken?
+  ) -> FreshnessToken? {
+    guard let identity = ring.identity, let lsn = ring.required(bound: bound, now: now) else {
+      return nil
+    }
+    return FreshnessToken(identity, max(lsn, floor?.lsn ?? lsn))
+  }
+}
+
+extension ReadLevel {
+  /// Whether a connection's own writes count: a report need not wait for the feed of the warehouse
+  /// to bring what was written a moment ago.
+  fileprivate var heedsSession: Bool {
+    switch self {
+    case .strong, .atLeast, .eventual: true
+    case .analytics: false
+    }
+  }
+}

@@ -1,0 +1,105 @@
+internal import Formats
+internal import Wire
+
+// The servers that answer reads, for people and for programs.
+
+/// Prints `Node`.
+enum NodeText {
+  /// Takes a node out or back and shows it.
+  static func set(
+    _ name: String,
+    isDrained: Bool,
+    _ gateway: GatewayOptions,
+    _ format: OutputFormat
+  ) throws {
+    try GatewaySession.run(gateway) { session in
+      let node = try await session.setNodeDrained(name, isDrained: isDrained)
+      switch format {
+      case .table: try StandardStream.output.write(table([node]))
+      case .json:
+        var json = JSONWriter(indentation: 2)
+        write(node, to: &json)
+        try StandardStream.output.write(json.take())
+      case .csv: try StandardStream.output.write(csv([node]))
+      }
+    }
+  }
+
+  /// A line for each node.
+  static func table(_ nodes: [Node]) -> String {
+    var table = Table(
+      [
+        "node", "state", "proven", "at most", "reads", "in flight", "reroutes", "conflicts",
+        "failures", "fallbacks",
+      ],
+      alignments: [.left, .left, .left] + Array(repeating: .right, count: 7)
+    )
+    for node in nodes {
+      table.append(
+        [
+          node.name, state(node), node.provenLSN.isEmpty ? "nothing" : node.provenLSN, age(node),
+        ] + counters(node).map { Quantity.grouped(Int64(clamping: $0.value)) }
+      )
+    }
+    return table.render()
+  }
+
+  /// One object of JSON.
+  static func write(_ node: Node, to json: inout JSONWriter) {
+    json.beginObject()
+    json.key("name")
+    json.value(node.name)
+    json.key("state")
+    json.value(state(node))
+    json.key("proven_lsn")
+    if node.provenLSN.isEmpty { json.null() } else { json.value(node.provenLSN) }
+    json.key("staleness_bound_ms")
+    if node.stalenessBoundMilliseconds < 0 {
+      json.null()
+    } else {
+      json.value(node.stalenessBoundMilliseconds)
+    }
+    for (name, value) in counters(node) {
+      json.key(name)
+      json.value(Int64(clamping: value))
+    }
+    json.endObject()
+  }
+
+  private static func csv(_ nodes: [Node]) -> String {
+    var csv = CSVWriter()
+    csv.write(
+      ["name", "state", "proven_lsn", "staleness_bound_ms"] + counters(Node()).map(\.name)
+    )
+    for node in nodes {
+      csv.write(
+        [node.name, state(node), node.provenLSN, "\(node.stalenessBoundMilliseconds)"]
+          + counters(node).map { "\($0.value)" }
+      )
+    }
+    return csv.take()
+  }
+
+  private static func counters(_ node: Node) -> [(name: String, value: UInt64)] {
+    [
+      ("reads", node.reads), ("reads_in_flight", node.readsInFlight), ("reroutes", node.reroutes),
+      ("conflicts", node.conflicts), ("failures", node.failures), ("fallbacks", node.fallbacks),
+    ]
+  }
+
+  private static func state(_ node: Node) -> String {
+    switch node.state {
+    case .unspecified: "unknown"
+    case .closed: "CLOSED"
+    case .halfOpen: "HALF_OPEN"
+    case .open: "OPEN"
+    case .drained: "DRAINED"
+    }
+  }
+
+  private static func age(_ node: Node) -> String {
+    let bound = node.stalenessBoundMilliseconds
+    guard bound >= 0 else { return "unknown" }
+    return bound < 1_000 ? "\(bound) ms" : Quantity.duration(.milliseconds(bound))
+  }
+}
