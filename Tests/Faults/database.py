@@ -182,6 +182,17 @@ class Database:
                 f" AND (wait_event = '{event}' OR wait_event_type = '{event}') LIMIT 1"),
             10, f"a transaction of '{role}' waits for {event}")
 
+    def activity(self):
+        """What its sessions do, and who waits for whom; for the detail of a failure."""
+        try:
+            return self.sql(
+                "SELECT pid, application_name, state, wait_event_type, wait_event,"
+                " pg_blocking_pids(pid), round(extract(epoch FROM now() - query_start), 1),"
+                " left(query, 100) FROM pg_stat_activity"
+                " WHERE application_name LIKE 'sluice/%' AND state <> 'idle' ORDER BY pid")
+        except subprocess.CalledProcessError as error:
+            return f"PostgreSQL does not answer: {error.stderr.strip()}"
+
     def partitions(self):
         """The tables that hold the values."""
         return self.sql(

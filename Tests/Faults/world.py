@@ -143,6 +143,7 @@ class World:
             f"producer {producer.id}: exit {producer.child and producer.child.poll()},"
             f" {producer.lines('error')} {producer.log_text()[-300:]}\n"
             for producer in self.producers)
+        words += f"sessions of PostgreSQL:\n{self.database.activity()}\n"
         return f"{words}end of the gateways' logs:\n{self.gateway_logs()[-1500:]}"
 
     def wait_logged(self, text, seconds):
