@@ -81,6 +81,11 @@ class Producer(Process):
         """Whether every one of its producers was promised something."""
         return all(promise.durable for promise in self.promises())
 
+    def position(self):
+        """What its first producer was last promised; after a restart it may be lower again."""
+        lines = self.lines("durable")
+        return int(lines[-1][1]) if lines else 0
+
     def lines(self, word):
         """What it wrote down under a word, each as a list of the words behind it."""
         text = self.acks.read_text() if self.acks.exists() else ""

@@ -100,9 +100,9 @@ class World:
         for gateway in self.gateways:
             if gateway.runs:
                 gateway.stop(12)
-        self.database.destroy()
         if self.disk:
             self.disk.remove()
+        self.database.destroy()
 
     # ---- Tools ----
 

@@ -17,7 +17,7 @@ def walreceivers(world, member):
 
 
 def commits(producers):
-    return sum(promise.durable for each in producers for promise in each.promises())
+    return sum(producer.position() for producer in producers)
 
 
 @fault(world=own_world(replicas=True), seconds=15)
@@ -43,12 +43,16 @@ def replica_promoted_without_commits(world, dice):
         os.kill(pid, signal.SIGCONT)
     database.promote(1)
     began = time.monotonic()
+    promised = [producer.position() for producer in holders]
     for producer in holders:
         producer.start()
     forgetful = world.producers[1::2]
     wait_until(lambda: all(producer.lines("lost") for producer in forgetful), 20,
                "producers are told what was lost")
     world.note(f"told after {time.monotonic() - began:.1f} s")
+    wait_until(
+        lambda: all(each.position() > before for each, before in zip(holders, promised)), 20,
+        "producers that hold their values have sent them again")
     for producer in holders:
         if producer.lines("lost"):
             raise AssertionError("a producer that holds its values is told that they are lost")
