@@ -1,7 +1,7 @@
 """What a run prints: a line for every case, and the sum of all."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 HEAD = (f"{'fault':<32} {'lane':<8}{'runs':>5}{'acked':>11}{'lost':>6}{'told':>9}{'doubled':>8}"
         f"{'wrong':>6}{'recovery':>11}{'memory':>9}")
@@ -72,8 +72,29 @@ class Report:
     def skipped(self):
         return [each for each in self.verdicts if each.skipped]
 
+    def summed(self):
+        """One verdict for each case and lane over all rounds, with the worst of each."""
+        sums = {}
+        for each in self.verdicts:
+            if each.skipped:
+                continue
+            known = sums.get((each.fault, each.lane))
+            if known is None:
+                sums[each.fault, each.lane] = replace(each, notes=[])
+                continue
+            for name in ("acked", "lost", "told", "doubled", "wrong"):
+                setattr(known, name, getattr(known, name) + getattr(each, name))
+            for name in ("runs", "recovery_seconds", "memory_bytes"):
+                setattr(known, name, max(getattr(known, name), getattr(each, name)))
+            known.settled = known.settled and each.settled
+            known.detail += each.detail
+        return sums.values()
+
     def end(self):
         """Prints the sums; whether the run was good."""
+        if not self.as_json and any(each.runs > 1 for each in self.verdicts):
+            print(f"\nall rounds, with the worst recovery and memory of each case\n{HEAD}")
+            print("\n".join(each.row() for each in self.summed()))
         ran = [each for each in self.verdicts if not each.skipped]
         worst = max((each.recovery_seconds for each in ran), default=0)
         memory = max((each.memory_bytes for each in ran), default=0)

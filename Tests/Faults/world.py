@@ -33,6 +33,7 @@ class World:
             "1, '{fault}', '{1}'::smallint[], '{1}', '{false}')"))
         self.gateways = [Gateway(self, 0), Gateway(self, 1)]
         self.extra_gateways = []
+        self.gateways_made = len(self.gateways)
         self.producers = []
         self.witnesses = []
         self.link = None
@@ -125,8 +126,8 @@ class World:
 
     def add_gateway(self, *options, descriptors=None):
         """A gateway with settings of its own, for this case."""
-        index = len(self.gateways) + len(self.extra_gateways)
-        gateway = Gateway(self, index, *options, descriptors=descriptors)
+        gateway = Gateway(self, self.gateways_made, *options, descriptors=descriptors)
+        self.gateways_made += 1
         gateway.start()
         self.extra_gateways.append(gateway)
         return gateway
@@ -146,10 +147,13 @@ class World:
         words += f"sessions of PostgreSQL:\n{self.database.activity()}\n"
         return f"{words}end of the gateways' logs:\n{self.gateway_logs()[-1500:]}"
 
+    def logged(self, *texts):
+        """Lines of the gateways' logs with one of these texts, in the order of the gateways."""
+        return [
+            line for line in self.gateway_logs().splitlines() if any(text in line for text in texts)]
+
     def wait_logged(self, text, seconds):
-        """Waits until a gateway has written a line with this text; returns it."""
-        wait_until(lambda: text in self.gateway_logs(), seconds, f"a gateway's log says '{text}'")
-        return next(line for line in self.gateway_logs().splitlines() if text in line)
+        wait_until(lambda: self.logged(text), seconds, f"a gateway's log says '{text}'")
 
 
 def four_producers(world, lane):

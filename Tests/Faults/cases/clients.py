@@ -101,8 +101,7 @@ def descriptors_used_up(world, dice):
     began = time.monotonic()
     socket.create_connection(("127.0.0.1", world.poor.port), timeout=10).close()
     world.note(f"a new connection after {time.monotonic() - began:.2f} s")
-    said = [line for line in world.poor.log_text().splitlines()
-            if "descriptor" in line or "open files" in line]
+    said = world.logged("descriptor", "open files")
     if not said:
         raise AssertionError("the gateway's log does not say that descriptors are used up")
-    world.note(f"log, {len(said)} times: {said[0][:160]}")
+    world.note(f"log, {len(said)} lines: {said[0].split(' ', 1)[1]}")
