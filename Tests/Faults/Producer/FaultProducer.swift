@@ -1,7 +1,6 @@
 import Client
 import EventLoop
 import Glibc
-import Synchronization
 import Wire
 
 // Producers whose values can be computed from their sequence numbers, for the fault matrix.
@@ -23,7 +22,7 @@ struct FaultProducer {
       exit(64)
     }
     let log = ProducerLog(arguments.log)
-    _ = signal(SIGTERM) { _ in isStopping.store(true, ordering: .relaxed) }
+    stopOnSIGTERM()
     do {
       let client = try SluiceClient(arguments.addresses)
       try await withThrowingDiscardingTaskGroup { group in

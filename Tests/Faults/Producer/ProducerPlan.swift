@@ -1,11 +1,18 @@
 import Client
+import Glibc
 import Synchronization
 import Wire
 
 // What one producer does: numbers as fast as it may, until it is told to stop.
 
 /// Set by the handler of SIGTERM; an atomic store is all a handler may do.
-let isStopping = Atomic(false)
+private let isStopping = Atomic(false)
+
+/// Has SIGTERM end the producers in order. A closure made in `main` would belong to the main actor
+/// and trap when the signal comes on another thread.
+func stopOnSIGTERM() {
+  _ = signal(SIGTERM) { _ in isStopping.store(true, ordering: .relaxed) }
+}
 
 /// The life of one producer.
 struct ProducerPlan: Sendable {
