@@ -142,13 +142,35 @@ public struct GroupStatement: Sendable {
     var sql = SQLWriter(capacity: 512 + members.count * 128 + hot.count * 64)
     sql.fixed("BEGIN;COPY sluice.entity_values(")
     sql.fixed(CopyEncoder.columns)
-    sql.fixed(")FROM STDIN(FORMAT binary);SELECT sluice.commit_group(")
+    sql.fixed(")FROM STDIN(FORMAT binary);")
+    #if SLUICE_FAULT_SKIP_GUARD
+    writeUnguardedCommit(&sql)
+    #else
+    sql.fixed("SELECT sluice.commit_group(")
     writeMembers(&sql)
     writeRejected(&sql, slot: { parts[$0].member })
     writeHot(&sql)
-    sql.fixed(");COMMIT;SELECT pg_current_wal_flush_lsn()")
+    sql.fixed(")")
+    #endif
+    sql.fixed(";COMMIT;SELECT pg_current_wal_flush_lsn()")
     return sql.text
   }
+
+  #if SLUICE_FAULT_SKIP_GUARD
+  /// WRONG ON PURPOSE, and in no build but that of `scripts/faults --mutants`: advances producers
+  /// without asking for their epoch and place, which the fault matrix must notice.
+  private func writeUnguardedCommit(_ sql: inout SQLWriter) {
+    sql.fixed("WITH unguarded AS(UPDATE sluice.producer_state p")
+    sql.fixed(" SET durable_seq=greatest(p.durable_seq,w.last_seq)FROM unnest(")
+    sql.array(members.count) { $0.integer(Int64(members[$1].tenant)) }
+    sql.fixed("::integer[],")
+    sql.array(members.count) { $0.uuid(members[$1].producer) }
+    sql.fixed("::uuid[],")
+    sql.array(members.count) { $0.unsigned(members[$1].last) }
+    sql.fixed("::bigint[])AS w(tenant_id,producer_id,last_seq)")
+    sql.fixed("WHERE p.tenant_id=w.tenant_id AND p.producer_id=w.producer_id)SELECT 0")
+  }
+  #endif
 
   /// The staging transaction into a segment that `create_segment` named.
   public func stagedText(segment: String) -> String {

@@ -1,111 +1,66 @@
 import Client
 import EventLoop
 import Glibc
-import Synchronization
 import Wire
 
-// A producer whose values can be computed from their sequence numbers, for the fault matrix.
+// Producers whose values can be computed from their sequence numbers, for the fault matrix.
 
 /// Sends numbers until it is told to stop (SIGTERM) and writes down every position it was promised.
 ///
-/// Value `n` of a producer is observed at `base + n` microseconds and has the number `n * 0.5`; the
-/// checker computes the same. A producer that was killed starts again under its id and goes on
-/// where the database says: what it would have kept on disk it can compute.
+/// Value `n` is observed at `base + n` microseconds and has the number `n * 0.5`; the checker
+/// computes the same. A producer that was killed starts again under its id and goes on where the
+/// database says: what it would have kept on disk it can compute. With `--spool` it keeps its
+/// values there, and its id is the spool's.
 ///
-///     faultproducer GATEWAYS PRODUCER-ID ENTITY ATTRIBUTE BASE durable|staged BATCH PAUSE-MS LOG
-///
-/// The log gets lines `durable N` and `staged N`, written before anything is built on them, and at
-/// the end `finished N`: everything up to N is durable and the session was closed in order.
+/// Lines of the log: see `PromiseNotes`; `finished INDEX N` at the end says that everything up to N
+/// is durable and the session was closed in order.
 @main
 struct FaultProducer {
   static func main() async {
-    let words = CommandLine.arguments
-    guard words.count == 10, let entity = Int64(words[3]), let attribute = UInt32(words[4]),
-      let base = Int64(words[5]), let size = Int(words[7]), let pause = Int64(words[8])
-    else {
+    guard let arguments = ProducerArguments(CommandLine.arguments) else {
       print("error: wrong arguments")
       exit(64)
     }
-    let addresses = words[1].split(separator: ",").compactMap { SocketAddress(String($0)) }
-    let log = unsafe open(words[9], O_WRONLY | O_CREAT | O_APPEND, 0o644)
-    _ = signal(SIGTERM) { _ in isStopping.store(true, ordering: .relaxed) }
+    let log = ProducerLog(arguments.log)
+    stopOnSIGTERM()
     do {
-      let client = try SluiceClient(addresses)
-      let options = ProducerOptions(
-        producerID: bytes(words[2]),
-        durability: words[6] == "staged" ? .staged : .durable,
-        clientName: "faults",
-        windowBytesMax: 4 << 20,
-        connectWithin: .seconds(120)
-      )
-      let producer = await client.producer(options)
-      try await producer.waitUntilOpen()
-      let plan = Plan(entity: entity, attribute: attribute, base: base, size: size, log: log)
-      try await plan.run(producer, pauseMilliseconds: pause)
+      let client = try SluiceClient(arguments.addresses)
+      try await withThrowingDiscardingTaskGroup { group in
+        for index in 0..<arguments.count {
+          let producer = await client.producer(try options(arguments, index))
+          group.addTask {
+            try await producer.waitUntilOpen()
+            try await ProducerPlan(arguments, index: index, log: log).run(producer)
+          }
+        }
+      }
     } catch {
-      note(log, "error \(error)")
+      log.note("error 0 \(error)")
       print("error: \(error)")
       exit(1)
     }
   }
 
-  private static func bytes(_ hex: String) -> [UInt8] {
-    let digits = hex.compactMap(\.hexDigitValue)
-    return stride(from: 0, to: digits.count - 1, by: 2)
-      .map { UInt8(digits[$0] * 16 + digits[$0 + 1]) }
-  }
-}
-
-/// Set by the signal handler, read by the loop; an atomic store is all a handler may do.
-private let isStopping = Atomic(false)
-
-/// One line, with one write, so that a kill leaves whole lines only.
-private func note(_ log: CInt, _ line: String) {
-  let text = line + "\n"
-  _ = unsafe write(log, text, text.utf8.count)
-}
-
-private struct Plan {
-  let entity: Int64
-  let attribute: UInt32
-  let base: Int64
-  let size: Int
-  let log: CInt
-
-  func run(_ producer: Producer, pauseMilliseconds pause: Int64) async throws {
-    var noted: ProducerPosition?
-    var next = await producer.position.produced + 1
-    while !isStopping.load(ordering: .relaxed) {
-      var columns = ColumnsBuilder()
-      for sequence in next..<next + UInt64(size) { append(sequence, to: &columns) }
-      let range = try await producer.send(columns)
-      guard range.lowerBound == next else {
-        throw ClientError.protocolViolation("numbered \(range.lowerBound), expected \(next)")
-      }
-      next = range.upperBound + 1
-      if pause > 0 { usleep(UInt32(pause) * 1_000) }
-      await noteAcks(producer, &noted)
+  private static func options(
+    _ arguments: ProducerArguments,
+    _ index: Int
+  ) throws -> ProducerOptions {
+    let durability = arguments.isStaged ? Durability.staged : .durable
+    guard let folder = arguments.spool else {
+      return ProducerOptions(
+        producerID: arguments.producerID(index),
+        durability: durability,
+        clientName: "faults",
+        windowBytesMax: arguments.windowBytes,
+        connectWithin: .seconds(120)
+      )
     }
-    let last = next - 1
-    try await producer.waitUntilDurable(last)
-    await noteAcks(producer, &noted)
-    try await producer.finish()
-    note(log, "finished \(last)")
-  }
-
-  private func append(_ sequence: UInt64, to columns: inout ColumnsBuilder) {
-    columns.appendNumber(
-      Double(sequence) * 0.5,
-      entityID: entity,
-      attributeID: attribute,
-      observedAtMicroseconds: base + Int64(sequence)
+    let claim = try Spool.claim(SpoolOptions(folder: folder, name: "faults-\(index)"))
+    return ProducerOptions(
+      spool: claim.spool,
+      durability: durability,
+      clientName: "faults",
+      windowBytesMax: arguments.windowBytes
     )
-  }
-
-  private func noteAcks(_ producer: Producer, _ noted: inout ProducerPosition?) async {
-    let position = await producer.position
-    if position.durable > noted?.durable ?? 0 { note(log, "durable \(position.durable)") }
-    if position.staged > noted?.staged ?? 0 { note(log, "staged \(position.staged)") }
-    noted = position
   }
 }

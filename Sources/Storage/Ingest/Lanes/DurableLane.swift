@@ -122,6 +122,11 @@ public final class DurableLane: Lane {
         batchesMax: batchesMax
       )
       guard !transaction.isEmpty else { break }
+      #if SLUICE_FAULT_EARLY_ACK
+      // WRONG ON PURPOSE, and in no build but that of `scripts/faults --mutants`: promises what is
+      // not committed, which the fault matrix must notice.
+      transaction.end(at: connection.token(at: PostgresLSN(value: 0)))
+      #endif
       do throws(PostgresError) {
         let outcome = try await transaction.run(
           on: connection.ready(),
@@ -130,7 +135,9 @@ public final class DurableLane: Lane {
         connection.report(nil, doing: "writing")
         statistics.groupsCommitted += 1
         statistics.hotFolded += outcome.folded
+        #if !SLUICE_FAULT_EARLY_ACK
         transaction.end(at: connection.token(at: outcome.position))
+        #endif
         pause = LaneLimits.backoffMin
       } catch {
         statistics.groupsRetried += 1

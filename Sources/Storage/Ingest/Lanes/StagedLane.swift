@@ -146,13 +146,15 @@ public final class StagedLane: Lane {
         isStaged = true
       } catch {
         own.groupsRetried += 1
-        connection.report(error, doing: "staging")
         switch error.remedy {
+        // Producers move to other gateways every day: no fault of the database.
         case .takeOutLosers(let losers): transaction.settleStaged(losers)
         case .bisect:
           // The promoter finds out which values are to blame; until then nothing is staged.
+          connection.report(error, doing: "staging")
           isStaged = true
         case .retry:
+          connection.report(error, doing: "staging")
           await loop.sleep(for: pause)
           pause = min(pause * 2, LaneLimits.backoffMax)
         }

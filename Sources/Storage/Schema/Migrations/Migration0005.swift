@@ -152,6 +152,7 @@ extension Migration {
       #variable_conflict use_column
       DECLARE
         runs sluice.staged_run[];
+        ranges sluice.staged_run[];
         part text;
         moved bigint;
         t integer[]; e bigint[]; a integer[]; o bigint[]; v text[];
@@ -184,7 +185,20 @@ extension Migration {
             WINDOW batch AS (PARTITION BY c.tenant_id, c.producer_id
               ORDER BY c.first_seq, c.last_seq, c.segment, c.place)) AS r
           WHERE NOT r.broken AND r.last_seq > r.covered;
-        FOR part IN SELECT DISTINCT r.segment FROM unnest(runs) AS r ORDER BY 1 LOOP
+        -- Runs that continue each other in a segment become one: the joins below compare every row
+        -- with every range of its producer, and a backlog has thousands of batches.
+        SELECT array_agg(ROW(i.tenant_id, i.producer_id, i.segment, i.from_seq, i.to_seq, NULL,
+            NULL, NULL, NULL)::sluice.staged_run)
+          INTO ranges
+          FROM (
+            SELECT c.tenant_id, c.producer_id, c.segment, min(c.from_seq) AS from_seq,
+              max(c.to_seq) AS to_seq
+            FROM (
+              SELECT r.*, r.to_seq - sum(r.to_seq - r.from_seq + 1) OVER (
+                PARTITION BY r.tenant_id, r.producer_id, r.segment ORDER BY r.from_seq) AS island
+              FROM unnest(runs) AS r) AS c
+            GROUP BY c.tenant_id, c.producer_id, c.segment, c.island) AS i;
+        FOR part IN SELECT DISTINCT r.segment FROM unnest(ranges) AS r ORDER BY 1 LOOP
           PERFORM sluice.index_dead_segment(part);
           EXECUTE format($move$
             INSERT INTO sluice.entity_values (entity_id, observed_at, tenant_id, attribute_id,
@@ -196,7 +210,7 @@ extension Migration {
               FROM sluice.%I s JOIN unnest($1) AS r ON r.segment = $2
                 AND r.tenant_id = s.tenant_id AND r.producer_id = s.producer_id
                 AND s.seq BETWEEN r.from_seq AND r.to_seq
-              ORDER BY s.tenant_id, s.producer_id, s.seq) AS s $move$, part) USING runs, part;
+              ORDER BY s.tenant_id, s.producer_id, s.seq) AS s $move$, part) USING ranges, part;
           GET DIAGNOSTICS moved = ROW_COUNT;
           moved_values := moved_values + moved;
           EXECUTE format($hot$
@@ -210,7 +224,7 @@ extension Migration {
               AND s.seq BETWEEN r.from_seq AND r.to_seq
             JOIN sluice.attributes a ON a.tenant_id = s.tenant_id
               AND a.attribute_id = s.attribute_id
-            WHERE a.is_hot $hot$, part) INTO t, e, a, o, v USING runs, part;
+            WHERE a.is_hot $hot$, part) INTO t, e, a, o, v USING ranges, part;
           hot_t := hot_t || t; hot_e := hot_e || e; hot_a := hot_a || a;
           hot_o := hot_o || o; hot_v := hot_v || v;
         END LOOP;

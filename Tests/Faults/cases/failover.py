@@ -1,0 +1,58 @@
+"""The primary is lost with commits that its asynchronous replica never got."""
+
+import os
+import signal
+import subprocess
+import time
+
+from processes import wait_until
+from registry import fault, own_world
+
+
+def walreceivers(world, member):
+    pid = world.database.postmaster(member)
+    out = subprocess.run(
+        ["pgrep", "-P", str(pid), "-f", "walreceiver"], capture_output=True, text=True, check=False)
+    return [int(word) for word in out.stdout.split()]
+
+
+def commits(producers):
+    return sum(producer.position() for producer in producers)
+
+
+@fault(world=own_world(replicas=True), seconds=15)
+def replica_promoted_without_commits(world, dice):
+    """Half of the producers still hold what is missing and send it again; the others do not, and
+    must be told exactly which values are lost."""
+    database = world.database
+    world.pause(dice.uniform(0.3, 0.6))
+    receivers = walreceivers(world, 1) + walreceivers(world, 2)
+    if len(receivers) != 2:
+        raise AssertionError(f"two replicas should be streaming, not {len(receivers)}")
+    for pid in receivers:
+        os.kill(pid, signal.SIGSTOP)
+    before = commits(world.producers)
+    wait_until(lambda: commits(world.producers) > before + 100_000, 20,
+               "commits that no replica has are acknowledged")
+    world.pause(dice.uniform(0.1, 0.5))
+    holders = world.producers[::2]
+    for producer in holders:  # they can compute what they sent, like one that kept it on disk
+        producer.kill()
+    database.stop_immediately(0)
+    for pid in receivers:
+        os.kill(pid, signal.SIGCONT)
+    database.promote(1)
+    began = time.monotonic()
+    promised = [producer.position() for producer in holders]
+    for producer in holders:
+        producer.start()
+    forgetful = world.producers[1::2]
+    wait_until(lambda: all(producer.lines("lost") for producer in forgetful), 20,
+               "producers are told what was lost")
+    world.note(f"told after {time.monotonic() - began:.1f} s")
+    wait_until(
+        lambda: all(each.position() > before for each, before in zip(holders, promised)), 20,
+        "producers that hold their values have sent them again")
+    for producer in holders:
+        if producer.lines("lost"):
+            raise AssertionError("a producer that holds its values is told that they are lost")
