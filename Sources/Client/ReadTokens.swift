@@ -4,8 +4,8 @@ public import Wire
 
 /// Collects tokens that later reads must cover.
 ///
-/// Tokens are opaque, so the highest one cannot be told here. It need not be: an answer covers every
-/// token that was sent with its request, so its own token takes their place. Reads under way
+/// Tokens are opaque, so the highest one cannot be told here. It need not be: an answer covers
+/// every token that was sent with its request, so its own token takes their place. Reads under way
 /// together leave one each, until the next read sends them all.
 struct ReadTokens {
   private(set) var tokens: Set<[UInt8]> = []

@@ -108,7 +108,8 @@ public final class Spool: Sendable {
   public var isEmpty: Bool { store.withLock { $0.isEmpty } }
 
   /// Brings everything to the disk, notes that nothing is missing, so that the next start goes on
-  /// with the same numbers whatever happens to the system meanwhile, and leaves the spool to others.
+  /// with the same numbers whatever happens to the system meanwhile, and leaves the spool to
+  /// others.
   ///
   /// Call it when the producer has ended; the object must not be used any more.
   ///

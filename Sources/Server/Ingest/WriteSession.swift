@@ -57,8 +57,7 @@ final class WriteSession: StreamHandler {
       case .ping(let ping): receive(ping)
       }
     } catch {
-      // Before Open the message should have been one, afterwards a batch: the reasons the protocol
-      // names.
+      // Before Open the message should have been one, afterwards a batch.
       let isOpen = if case .new = state { false } else { true }
       fail(.unreadable(error, isOpen ? "BAD_BATCH" : "BAD_OPEN"))
     }

@@ -120,10 +120,10 @@ public struct GrantWindow: Sendable {
   /// Grants up to the window, as far as the budget allows; a batch that the client has at hand is
   /// granted whole or not at all.
   ///
-  /// Half a batch would be of no use to anybody, and half batches for many could use the budget up.
-  /// Nobody holds more than a quarter of what is left: n busy sessions end up with a share of one in
-  /// n + 4. When nothing is left and nothing is under way that would bring something back, one batch
-  /// is granted beyond the limit: so there is always somebody who goes on.
+  /// Half a batch is of no use to anybody, and half batches for many could use the budget up.
+  /// Nobody holds more than a quarter of what is left: n busy sessions come to have 1/(n + 4) each.
+  /// When nothing is left and nothing is under way that would bring something back, one batch is
+  /// granted beyond the limit: so there is always somebody who goes on.
   ///
   /// - Returns: whether the grant rose.
   public mutating func extend(_ budget: inout IngestBudget) -> Bool {

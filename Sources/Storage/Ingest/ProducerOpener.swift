@@ -63,7 +63,7 @@ public struct ProducerOpener {
   /// - Parameters:
   ///   - opening: what the client said.
   ///   - deadline: until when to wait for a connection and the answer.
-  /// - Returns: the epoch and the position; nil when the client's positions are of another database.
+  /// - Returns: epoch and position; nil when the client's positions are of another database.
   /// - Throws: `PostgresError`.
   public func open(
     _ opening: ProducerOpening,

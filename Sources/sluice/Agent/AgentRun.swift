@@ -55,9 +55,9 @@ final class AgentRun {
     if case .memory = storage { try await producer.waitUntilOpen() }
     let ledger = AckLedger(session.client, producer, isStaged: command.staged)
     let start = MonotonicTime.now()
-    let watch = Task { await LinkWatch.run(producer) }
+    let watch = LinkWatch(producer, on: signals.loop)
     defer {
-      watch.cancel()
+      watch.stop()
       line.clear()
     }
     try await withThrowingDiscardingTaskGroup { group in

@@ -6,7 +6,8 @@ internal import EventLoop
 final class StopSignals: ReadinessHandler {
   private(set) var isStopping = false
   private let source: SignalSource
-  private let loop: EventLoop
+  /// The loop of the command.
+  let loop: EventLoop
   private var registration: Registration?
 
   /// Blocks the signals; to be made on the loop, before any other thread.

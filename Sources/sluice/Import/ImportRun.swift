@@ -72,8 +72,8 @@ final class ImportRun {
     durableAtStart = await ledger.position().durable
     progress.firstSequence = state == nil ? durableAtStart : 0
     let start = MonotonicTime.now()
-    let watch = Task { await LinkWatch.run(producer) }
-    defer { watch.cancel() }
+    let watch = LinkWatch(producer, on: loop)
+    defer { watch.stop() }
     do {
       try await withThrowingDiscardingTaskGroup { group in
         for (index, file) in self.plan.files.enumerated() where !self.isStopped {

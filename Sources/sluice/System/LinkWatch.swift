@@ -1,13 +1,39 @@
 internal import Client
 internal import EventLoop
 internal import Formats
+internal import Synchronization
 
 // Says why a command waits, when it waits for long.
 
-/// Looks at producers while a command works, and tells its user why nothing moves.
-///
-/// One note when a wait has become long, another when the reason changes or the wait is over.
-struct LinkWatch {
+/// Looks at a producer while a command works, and tells its user why nothing moves.
+final class LinkWatch: Sendable {
+  private static let pause = Duration.milliseconds(500)
+
+  private let isStopped = Atomic(false)
+
+  /// Watches on the loop until it is stopped.
+  init(_ producer: Producer, on loop: EventLoop) {
+    loop.spawn { [self] in
+      var notes = WaitNotes()
+      while true {
+        await loop.sleep(for: Self.pause)
+        let wait = await producer.wait
+        guard !isStopped.load(ordering: .relaxed) else { return }
+        guard let note = notes.next(wait, now: .now()) else { continue }
+        // Over a progress line, which is drawn again.
+        let start = StandardStream.error.isTerminal ? "\r\u{1B}[K" : ""
+        StandardStream.error.note("\(start)\(note)\n")
+      }
+    }
+  }
+
+  /// Says nothing more.
+  func stop() { isStopped.store(true, ordering: .relaxed) }
+}
+
+/// What there is to say about waits: one note when a wait has become long, another when its reason
+/// changes or it is over.
+struct WaitNotes {
   /// Shorter waits are not worth a word.
   private static let patience = Duration.seconds(3)
 
@@ -18,21 +44,8 @@ struct LinkWatch {
     case slow
   }
 
-  /// Watches until the task is cancelled.
-  static func run(_ producer: Producer) async {
-    var watch = LinkWatch()
-    while !Task.isCancelled {
-      // Cancelled: the loop sees it.
-      try? await Task.sleep(for: .milliseconds(500))
-      let wait = await producer.wait
-      guard !Task.isCancelled, let note = watch.note(wait, now: .now()) else { continue }
-      // Over a progress line, which is drawn again.
-      StandardStream.error.note((StandardStream.error.isTerminal ? "\r\u{1B}[K" : "") + note + "\n")
-    }
-  }
-
-  /// What there is to say; nil when there is nothing new.
-  mutating func note(_ wait: ProducerWait?, now: MonotonicTime) -> String? {
+  /// A line about the producer's wait; nil when there is nothing new.
+  mutating func next(_ wait: ProducerWait?, now: MonotonicTime) -> String? {
     guard let wait else {
       guard let told else { return nil }
       self.told = nil

@@ -79,7 +79,7 @@ struct LaneTransaction {
     guard results.count == GroupStatement.durableStatementCount,
       results[3].commandTag == "COMMIT"
     else { throw .protocolViolation("the transaction was not committed") }
-    // Tried again: the guard then finds the rows, and they are acknowledged once replicas have them.
+    // Tried again: the guard finds the rows, and they are acknowledged once replicas have them.
     try connection.requireReplication()
     guard let position = try results[4].lsn(row: 0, column: 0),
       let folded = try results[2].int64(row: 0, column: 0)

@@ -45,7 +45,8 @@ struct LSNRing {
     var samplesMax: Int
   }
 
-  /// Ten a second for three minutes, one a second for a quarter of an hour, then one in ten seconds.
+  /// Ten a second for three minutes, one a second for a quarter of an hour, then one in ten
+  /// seconds.
   ///
   /// The last covers the largest bound, 3600 s. 2,930 samples of 16 bytes: 46 KiB.
   static let standardTiers = [

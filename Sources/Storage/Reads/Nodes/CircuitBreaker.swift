@@ -81,8 +81,8 @@ struct CircuitBreaker {
   /// Rises with every change of state, so that late endings are known.
   private var epoch: UInt64 = 0
   private var permitCount: UInt64 = 0
-  /// Of reads and of probes apart: probes are many and cheap, and their successes must not hide that
-  /// reads fail.
+  /// Of reads and of probes apart: probes are many and cheap, and their successes must not hide
+  /// that reads fail.
   private var failuresInARow = (reads: 0, probes: 0)
   /// Reads by the second.
   private var buckets: [Bucket]
