@@ -14,6 +14,7 @@ class Verdict:
     fault: str
     lane: str
     seed: int
+    seconds: float = 0.0
     runs: int = 1
     acked: int = 0
     lost: int = 0
