@@ -55,7 +55,10 @@ struct FaultProducer {
         connectWithin: .seconds(120)
       )
     }
-    let claim = try Spool.claim(SpoolOptions(folder: folder, name: "faults-\(index)"))
+    // Small files, so that many are made and deleted in a short time.
+    let claim = try Spool.claim(
+      SpoolOptions(folder: folder, name: "faults-\(index)", segmentBytesMax: 1 << 20)
+    )
     return ProducerOptions(
       spool: claim.spool,
       durability: durability,
