@@ -45,7 +45,7 @@ def gaps_by_hand(world, dice):
     hand.check_nothing_beyond()
 
 
-@fault(short=True)
+@fault()
 def conflicts_by_hand(world, dice):
     """Other values under numbers that are taken: loudly refused, and nothing is changed."""
     hand = Hand(world, lane_of(world), dice)
