@@ -10,8 +10,8 @@ private let isStopping = Atomic(false)
 
 /// Has SIGTERM end the producers in order.
 ///
-/// A closure made in `main` would belong to the main actor and trap when the signal comes on another
-/// thread.
+/// A closure made in `main` would belong to the main actor and trap when the signal comes on
+/// another thread.
 func stopOnSIGTERM() {
   _ = signal(SIGTERM) { _ in isStopping.store(true, ordering: .relaxed) }
 }
