@@ -55,10 +55,7 @@ struct FaultProducer {
         connectWithin: .seconds(120)
       )
     }
-    // Small files, so that many are made and deleted in a short time.
-    let claim = try Spool.claim(
-      SpoolOptions(folder: folder, name: "faults-\(index)", segmentBytesMax: 1 << 20)
-    )
+    let claim = try Spool.claim(SpoolOptions(folder: folder, name: "faults-\(index)"))
     return ProducerOptions(
       spool: claim.spool,
       durability: durability,

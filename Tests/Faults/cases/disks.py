@@ -145,7 +145,7 @@ def wait_until_at_rest(world):
     raise AssertionError("producers with full spools are still sending after 30 s")
 
 
-@fault(producers=producers_on_a_small_disk, world=own_world())
+@fault(producers=producers_on_a_small_disk, world=own_world(), seconds=20)
 def disk_full_under_spool(world, dice):
     """No gateway answers, so the spools grow until the disk is full; both say so and wait."""
     agent = Agent(world, world.producers[0].lane)
@@ -153,7 +153,8 @@ def disk_full_under_spool(world, dice):
     world.pause(dice.uniform(1, 2))
     for gateway in world.gateways:
         gateway.signal(signal.SIGSTOP)
-    with world.disk.full(leaving=8 << 20):
+    # Room for less than a segment each, so that no whole segment can be deleted to make more.
+    with world.disk.full(leaving=24 << 20):
         wait_until(lambda: all(producer.lines("full") for producer in world.producers), 60,
                    "every producer says that its spool is full")
         wait_until(lambda: "no space for the spool" in agent.log_text(), 30,
