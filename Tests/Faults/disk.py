@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from world import Skipped
 
@@ -24,26 +24,31 @@ class SmallDisk:
     @contextmanager
     def full(self, leaving=0):
         """Takes all room but a few bytes, then gives it back."""
-        filler = self.folder / "filler"
         try:
-            self._fill(filler, leaving)
+            if leaving:
+                self._reserve(leaving)
+            else:
+                self.top_up()
             yield
         finally:
-            filler.unlink()
+            self._filler.unlink()
 
-    def _fill(self, filler, leaving):
-        with open(filler, "wb", buffering=0) as file:
-            if leaving:
-                state = os.statvfs(self.folder)
-                size = max(0, state.f_bavail * state.f_bsize - leaving)
-                os.posix_fallocate(file.fileno(), 0, size)
-                return
-            piece = bytes(1 << 16)
-            while True:
-                try:
-                    file.write(piece)
-                except OSError:
-                    return
+    def top_up(self):
+        """Takes what has become free meanwhile, to the last page."""
+        with open(self._filler, "ab", buffering=0) as file:
+            for piece in (bytes(1 << 16), bytes(1 << 10)):
+                with suppress(OSError):
+                    while True:
+                        file.write(piece)
+
+    def _reserve(self, leaving):
+        state = os.statvfs(self.folder)
+        with open(self._filler, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_bsize - leaving)
+
+    @property
+    def _filler(self):
+        return self.folder / "filler"
 
     def remove(self):
         subprocess.run(["umount", "--lazy", self.folder], capture_output=True, check=False)

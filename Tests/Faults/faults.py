@@ -1,9 +1,9 @@
 """The fault matrix: real processes, real faults, and a checker that knows what was promised.
 
-For every case and lane: start two gateways and some producers, inject the fault while they send, let
-everything settle, stop the producers in order, and compare. What a producer was acknowledged must be
-in PostgreSQL once; nothing may be there twice; a number must be the one that was sent. What a
-failover lost must be told, exactly. After the faults stop, everything must be durable within 10
+For every case and lane: start two gateways and some producers, inject the fault while they send,
+let everything settle, stop the producers in order, and compare. What a producer was acknowledged
+must be in PostgreSQL once; nothing may be there twice; a number must be the one that was sent. What
+a failover lost must be told, exactly. After the faults stop, everything must be durable within 10
 seconds.
 """
 

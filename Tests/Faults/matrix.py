@@ -24,6 +24,7 @@ class Matrix:
 
     def run(self, fault, lane, seed):
         verdict = Verdict(fault.name, lane, seed)
+        began = time.monotonic()
         world = None
         try:
             world = self._world(fault)
@@ -36,6 +37,7 @@ class Matrix:
             if world and not verdict.is_good and not verdict.skipped:
                 verdict.detail += world.last_words()
             self._leave(fault, world)
+            verdict.seconds = round(time.monotonic() - began, 1)
         return verdict
 
     def close(self):

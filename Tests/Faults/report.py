@@ -14,6 +14,7 @@ class Verdict:
     fault: str
     lane: str
     seed: int
+    seconds: float = 0.0
     runs: int = 1
     acked: int = 0
     lost: int = 0
@@ -98,8 +99,9 @@ class Report:
         ran = [each for each in self.verdicts if not each.skipped]
         worst = max((each.recovery_seconds for each in ran), default=0)
         memory = max((each.memory_bytes for each in ran), default=0)
-        print(f"{len(ran)} faults, {sum(each.acked for each in ran):,} values acknowledged,"
-              f" {sum(each.lost for each in ran)} lost, {sum(each.doubled for each in ran)} doubled,"
+        acked, lost, doubled = (
+            sum(getattr(each, name) for each in ran) for name in ("acked", "lost", "doubled"))
+        print(f"{len(ran)} faults, {acked:,} values acknowledged, {lost} lost, {doubled} doubled,"
               f" worst recovery {worst:.2f} s, memory of a gateway at most {memory >> 20} MiB")
         if self.skipped:
             print(f"{len(self.skipped)} SKIPPED, which proves nothing about them")

@@ -149,8 +149,8 @@ class World:
 
     def logged(self, *texts):
         """Lines of the gateways' logs with one of these texts, in the order of the gateways."""
-        return [
-            line for line in self.gateway_logs().splitlines() if any(text in line for text in texts)]
+        lines = self.gateway_logs().splitlines()
+        return [line for line in lines if any(text in line for text in texts)]
 
     def wait_logged(self, text, seconds):
         wait_until(lambda: self.logged(text), seconds, f"a gateway's log says '{text}'")

@@ -310,10 +310,14 @@ struct SpoolStore: Sendable {
     let active = segments[segments.count - 1]
     // Half a segment of nothing but durable values is worth a new file.
     if active.last >= active.first, active.last <= durable, active.bytes > segmentBytesMax / 2 {
-      try startSegment(first: last + 1)
-    } else {
-      try deleteDurable()
+      do throws(ClientError) {
+        return try startSegment(first: last + 1)
+      } catch {
+        // A full disk has no room for it: the old one is as good, and the values are not lost.
+        guard error.isSpoolFull else { throw error }
+      }
     }
+    try deleteDurable()
   }
 
   /// The newest segment stays: its head says where the numbers go on.

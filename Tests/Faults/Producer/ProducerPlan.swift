@@ -8,8 +8,10 @@ import Wire
 /// Set by the handler of SIGTERM; an atomic store is all a handler may do.
 private let isStopping = Atomic(false)
 
-/// Has SIGTERM end the producers in order. A closure made in `main` would belong to the main actor
-/// and trap when the signal comes on another thread.
+/// Has SIGTERM end the producers in order.
+///
+/// A closure made in `main` would belong to the main actor and trap when the signal comes on
+/// another thread.
 func stopOnSIGTERM() {
   _ = signal(SIGTERM) { _ in isStopping.store(true, ordering: .relaxed) }
 }
@@ -50,8 +52,9 @@ struct ProducerPlan: Sendable {
     log.note("finished \(index) \(last)")
   }
 
-  /// Sends a batch; one that a full spool refuses is kept and tried again, which is what a full
-  /// disk asks of its user. Nil when it was told to stop before there was room.
+  /// Sends a batch; one that a full spool refuses is tried again.
+  ///
+  /// That is what a full disk asks of its user. Nil when it was told to stop before there was room.
   private func send(
     _ columns: ColumnsBuilder,
     _ producer: Producer,

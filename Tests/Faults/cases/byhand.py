@@ -8,7 +8,7 @@ def lane_of(world):
     return world.producers[0].lane
 
 
-@fault(short=True)
+@fault()
 def duplicates_by_hand(world, dice):
     """Each batch is sent again: at once, later, and in another session. A repeat is an ack."""
     hand = Hand(world, lane_of(world), dice)
@@ -28,7 +28,7 @@ def duplicates_by_hand(world, dice):
         world.note(f"last session: {counts.duplicate} duplicates, {counts.written} written")
 
 
-@fault(short=True)
+@fault()
 def gaps_by_hand(world, dice):
     """A batch beyond the next number is refused with the number that is expected."""
     hand = Hand(world, lane_of(world), dice)
@@ -45,7 +45,7 @@ def gaps_by_hand(world, dice):
     hand.check_nothing_beyond()
 
 
-@fault(short=True)
+@fault()
 def conflicts_by_hand(world, dice):
     """Other values under numbers that are taken: loudly refused, and nothing is changed."""
     hand = Hand(world, lane_of(world), dice)
@@ -75,7 +75,7 @@ def rebatched_by_hand(world, dice):
     hand.check_nothing_beyond()
 
 
-@fault(short=True)
+@fault()
 def bad_frames_in_mid_session(world, dice):
     """Oversized and malformed frames between good batches of one healthy connection."""
     hand = Hand(world, lane_of(world), dice)

@@ -12,7 +12,8 @@ def a_crowd(world, lane):
     """A thousand producers at full speed, on a gateway with a small memory for values."""
     world.crowded = world.add_gateway("--ingest-memory", f"{INGEST_MEMORY_BYTES >> 20}MiB")
     world.idle_bytes = world.crowded.memory_bytes()
-    options = {"batch": 20, "pause-ms": 0, "window": 64 << 10}
+    # What all of them hold together must fit into ten seconds of writing once they stop.
+    options = {"batch": 20, "pause-ms": 0, "window": 8 << 10}
     return [Producer(world, lane, [world.crowded], count=CROWD, **options)]
 
 

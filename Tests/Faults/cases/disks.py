@@ -133,7 +133,19 @@ class Agent(Process):
         self.world.note(f"agent: {sent} values")
 
 
-@fault(producers=producers_on_a_small_disk, world=own_world())
+def wait_until_at_rest(world):
+    """Until no producer has been acknowledged anything for a second."""
+    before = None
+    for _ in range(30):
+        now = [producer.position() for producer in world.producers]
+        if now == before:
+            return
+        before = now
+        world.pause(1)
+    raise AssertionError("producers with full spools are still sending after 30 s")
+
+
+@fault(producers=producers_on_a_small_disk, world=own_world(), seconds=20)
 def disk_full_under_spool(world, dice):
     """No gateway answers, so the spools grow until the disk is full; both say so and wait."""
     agent = Agent(world, world.producers[0].lane)
@@ -141,16 +153,19 @@ def disk_full_under_spool(world, dice):
     world.pause(dice.uniform(1, 2))
     for gateway in world.gateways:
         gateway.signal(signal.SIGSTOP)
+    # Room for less than a segment each, so that no whole segment can be deleted to make more.
     with world.disk.full(leaving=24 << 20):
         wait_until(lambda: all(producer.lines("full") for producer in world.producers), 60,
                    "every producer says that its spool is full")
         wait_until(lambda: "no space for the spool" in agent.log_text(), 30,
                    "the agent says that there is no space")
         world.pause(dice.uniform(0.5, 1))
-        # First the gateways come back, then the room: each alone must not harm.
+        # First the gateways come back and take all there is, then comes the room: a spool that has
+        # nothing left to keep must not mind that its disk is full.
+        world.disk.top_up()
         for gateway in world.gateways:
             gateway.signal(signal.SIGCONT)
-        world.pause(dice.uniform(1, 2))
+        wait_until_at_rest(world)
         check_alive(world)
     wait_until(lambda: all(producer.lines("room") for producer in world.producers), 10,
                "every producer goes on when there is room")

@@ -24,7 +24,7 @@ def gateway_stopped_for_5_s(world, dice):
     gateway.signal(signal.SIGCONT)
 
 
-@fault(short=True)
+@fault()
 def zombie_gateway(world, dice):
     """A gateway sleeps inside its work; its producers go on over the other, then it wakes."""
     world.pause(dice.uniform(0.2, 0.6))
@@ -48,7 +48,7 @@ def handover(world, dice):
             producer.start([world.gateways[turn % 2]])
 
 
-@fault(short=True)
+@fault()
 def gateway_drained(world, dice):
     for gateway in world.gateways:
         world.pause(dice.uniform(0.3, 0.6))

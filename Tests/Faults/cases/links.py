@@ -3,7 +3,7 @@
 from registry import fault
 
 
-@fault(short=True, link=True)
+@fault(link=True)
 def link_cut(world, dice):
     for _ in range(4):
         world.pause(dice.uniform(0.1, 0.5))

@@ -68,12 +68,12 @@ def kill_at(world, dice, point):
     gateway.start()
 
 
-@fault(short=True)
+@fault()
 def gateway_killed_before_copy(world, dice):
     kill_at(world, dice, before_copy)
 
 
-@fault(short=True)
+@fault()
 def gateway_killed_inside_copy(world, dice):
     kill_at(world, dice, inside_copy)
 
