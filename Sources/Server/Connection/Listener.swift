@@ -9,6 +9,7 @@ final class Listener: ReadinessHandler {
   private var socket: Socket?
   private var registration: Registration?
   private var pause: TimerID?
+  private var complainedAt: MonotonicTime?
 
   /// Begins to accept.
   ///
@@ -49,10 +50,18 @@ final class Listener: ReadinessHandler {
       return true
     } catch {
       context.figures[.connectionsRefused] += 1
-      context.log.warning("cannot accept a connection: \(error)")
+      complain(error)
       rest()
       return false
     }
+  }
+
+  /// Logs the fault, but not every tenth of a second while it lasts.
+  private func complain(_ error: SystemError) {
+    let now = context.loop.now
+    guard complainedAt.map({ now - $0 > ServerLimits.complaintPause }) ?? true else { return }
+    complainedAt = now
+    context.log.warning("cannot accept a connection: \(error); trying again until it works")
   }
 
   /// Without descriptors or memory the socket stays readable: look again later instead of spinning.

@@ -63,6 +63,9 @@ enum ServerLimits {
   /// How often a worker looks for what takes too long.
   static let janitorSeconds = 1
 
+  /// A fault that goes on is logged again after this time.
+  static let complaintPause = Duration.seconds(10)
+
   /// Delay that clients are told to wait before they try again.
   static let retryMilliseconds: Int64 = 500
 }
