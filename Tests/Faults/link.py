@@ -87,15 +87,17 @@ class Link:
             return
         other = self._pairs[end]
         try:
-            data = end.recv(4096 if self.piece else 65536)
+            # Read once: the fault may be over at any time.
+            piece = self.piece
+            data = end.recv(4096 if piece else 65536)
             if not data:
                 self._close(end)
                 return
             if self.delay:
                 time.sleep(self.delay)
-            if self.piece:
-                for start in range(0, len(data), self.piece):
-                    other.sendall(data[start:start + self.piece])
+            if piece:
+                for start in range(0, len(data), piece):
+                    other.sendall(data[start:start + piece])
             else:
                 other.sendall(data)
         except OSError:
