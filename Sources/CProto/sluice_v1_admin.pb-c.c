@@ -385,7 +385,7 @@ const ProtobufCMessageDescriptor sluice__v1__get_status_request__descriptor =
   (ProtobufCMessageInit) sluice__v1__get_status_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__get_status_response__field_descriptors[5] =
+static const ProtobufCFieldDescriptor sluice__v1__get_status_response__field_descriptors[6] =
 {
   {
     "version",
@@ -447,18 +447,31 @@ static const ProtobufCFieldDescriptor sluice__v1__get_status_response__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "trouble",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__GetStatusResponse, trouble),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__get_status_response__field_indices_by_name[] = {
   3,   /* field[3] = figures */
   4,   /* field[4] = nodes */
   1,   /* field[1] = state */
+  5,   /* field[5] = trouble */
   2,   /* field[2] = uptime_ms */
   0,   /* field[0] = version */
 };
 static const ProtobufCIntRange sluice__v1__get_status_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor sluice__v1__get_status_response__descriptor =
 {
@@ -468,7 +481,7 @@ const ProtobufCMessageDescriptor sluice__v1__get_status_response__descriptor =
   "Sluice__V1__GetStatusResponse",
   "sluice.v1",
   sizeof(Sluice__V1__GetStatusResponse),
-  5,
+  6,
   sluice__v1__get_status_response__field_descriptors,
   sluice__v1__get_status_response__field_indices_by_name,
   1,  sluice__v1__get_status_response__number_ranges,

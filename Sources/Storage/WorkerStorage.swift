@@ -165,17 +165,8 @@ public final class WorkerStorage {
 
   /// What all lanes have done.
   public var laneStatistics: LaneStatistics {
-    var sum = LaneStatistics()
-    for lane in durable as [any Lane] + [staged] {
-      let part = lane.statistics
-      sum.groupsCommitted += part.groupsCommitted
-      sum.groupsStaged += part.groupsStaged
-      sum.groupsRetried += part.groupsRetried
-      sum.hotFolded += part.hotFolded
-      sum.valuesRefused += part.valuesRefused
-      sum.stagingLost += part.stagingLost
-    }
-    sum.waitingBytes = Int64(durable.reduce(0) { $0 + $1.waitingBytes } + staged.waitingBytes)
+    var sum = staged.statistics
+    for lane in durable { sum.add(lane.statistics) }
     return sum
   }
 }

@@ -51,6 +51,50 @@ extension Integration {
       }
     }
 
+    @Test(
+      "what cannot be written is told by the status and to whoever waits, and written later",
+      arguments: [Durability.durable, .staged]
+    )
+    func trouble(durability: Durability) async throws {
+      let stack = try #require(Stack.shared)
+      try await Fixture.run { fixture in
+        let name = fixture.database.name
+        var series = try await fixture.series()[0]
+        let producer = await fixture.producer(durability)
+        try await series.send(1, of: 10, through: producer)
+        try await producer.waitUntilDurable(10)
+        #expect(try await fixture.client.status().trouble.isEmpty)
+        try await stack.sql(
+          """
+          ALTER DATABASE \(name) SET default_transaction_read_only = on;
+          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(name)'
+          """
+        )
+        try await series.send(1, of: 10, through: producer)
+        try await eventually("the status tells it") {
+          let status = try await fixture.client.status()
+          let lag = status.figures.first { $0.name == "ingest.flush_lag" }?.value ?? 0
+          return status.trouble.contains("read-only") && lag > 0
+        }
+        try await eventually("who waits is told") {
+          if case .gatewaySlow = await producer.wait { true } else { false }
+        }
+        try await stack.sql(
+          """
+          ALTER DATABASE \(name) RESET default_transaction_read_only;
+          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(name)'
+          """
+        )
+        try await producer.waitUntilDurable(20)
+        try await eventually("the trouble is over") {
+          try await fixture.client.status().trouble.isEmpty
+        }
+        #expect(await producer.wait == nil)
+        try await producer.finish()
+        try await fixture.expectExact([series])
+      }
+    }
+
     @Test("a spool whose positions are of another database is not sent: the client says so")
     func otherDatabase() async throws {
       let folder = FileManager.default.temporaryDirectory

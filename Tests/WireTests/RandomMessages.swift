@@ -349,7 +349,8 @@ enum RandomMessages {
             description: text(&$0)
           )
         },
-        nodes: list(&random) { node(&$0) }
+        nodes: list(&random) { node(&$0) },
+        trouble: text(&random)
       ),
       node(&random),
       SetNodeDrainedRequest(node: text(&random), drained: Bool.random(using: &random)),

@@ -82,10 +82,14 @@ struct  Sluice__V1__GetStatusResponse
    */
   size_t n_nodes;
   Sluice__V1__Node **nodes;
+  /*
+   * What the gateway cannot do at this moment and tries again, as its log says; empty when all goes well.
+   */
+  char *trouble;
 };
 #define SLUICE__V1__GET_STATUS_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__get_status_response__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string }
 
 
 /*

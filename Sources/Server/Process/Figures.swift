@@ -27,6 +27,7 @@ enum Figure: Int, CaseIterable, Sendable {
   case stagingLost
   case grantedBytes
   case waitingBytes
+  case flushLag
   case catalogEntities
   case catalogAttributes
   case readConnections
@@ -65,6 +66,7 @@ enum Figure: Int, CaseIterable, Sendable {
     case .stagingLost: "ingest.staging_lost"
     case .grantedBytes: "ingest.granted_bytes"
     case .waitingBytes: "ingest.waiting_bytes"
+    case .flushLag: "ingest.flush_lag"
     case .catalogEntities: "catalog.entities"
     case .catalogAttributes: "catalog.attributes"
     case .readConnections: "reads.connections"
@@ -81,6 +83,7 @@ enum Figure: Int, CaseIterable, Sendable {
   var unit: String {
     switch self {
     case .bytesReceived, .bytesSent, .partialFrameBytes, .grantedBytes, .waitingBytes: "By"
+    case .flushLag: "ms"
     default: "1"
     }
   }
@@ -105,7 +108,7 @@ enum Figure: Int, CaseIterable, Sendable {
     case .batchesReceived: "Batches received."
     case .valuesReceived: "Values received in batches."
     case .valuesWritten: "Values committed and flushed."
-    case .valuesDuplicate: "Values that had been written before."
+    case .valuesDuplicate: "Values sent again that were accepted or written before."
     case .valuesRejected: "Values refused, with the reason in an Ack."
     case .hotFolded: "Hot values that changed the projection."
     case .groupsCommitted: "DURABLE transactions committed."
@@ -114,6 +117,7 @@ enum Figure: Int, CaseIterable, Sendable {
     case .stagingLost: "Times a crash of PostgreSQL emptied the staging area, as workers saw it."
     case .grantedBytes: "Bytes that sessions may have under way."
     case .waitingBytes: "Bytes of rows waiting for a writer."
+    case .flushLag: "Age of the oldest accepted batch that is not durable."
     case .catalogEntities: "Entities this gateway knows."
     case .catalogAttributes: "Attributes this gateway knows."
     case .readConnections: "Connections to the primary for reads."
@@ -139,6 +143,10 @@ struct Figures: Sendable {
 
   /// Adds another worker's figures.
   mutating func add(_ other: Figures) {
-    for place in values.indices { values[place] += other.values[place] }
+    for figure in Figure.allCases {
+      // An age is that of the oldest.
+      self[figure] =
+        figure == .flushLag ? max(self[figure], other[figure]) : self[figure] + other[figure]
+    }
   }
 }

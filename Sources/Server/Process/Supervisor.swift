@@ -193,8 +193,10 @@ actor Supervisor {
   func status() async -> GatewayStatus {
     var figures = Figures()
     var nodes: [NodeStatus] = []
+    var trouble: String?
     for worker in workers {
       figures.add(await worker.figures())
+      if let found = await worker.trouble { trouble = found }
       let seen = await worker.nodes()
       if nodes.isEmpty {
         nodes = seen
@@ -207,7 +209,8 @@ actor Supervisor {
       state: stage == .serving ? "SERVING" : "DRAINING",
       uptime: loop.now - startedAt,
       figures: figures,
-      nodes: nodes
+      nodes: nodes,
+      trouble: trouble
     )
   }
 

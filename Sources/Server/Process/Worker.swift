@@ -92,6 +92,9 @@ actor Worker {
     await context.storage.shutDown()
   }
 
+  /// What this worker's lanes cannot do at the moment; nil while all goes well.
+  var trouble: String? { context?.storage.laneStatistics.trouble }
+
   /// What this worker has counted, with its gauges as they are now.
   func figures() -> Figures {
     guard let context else { return Figures() }
@@ -104,6 +107,7 @@ actor Worker {
     figures[.hotFolded] = lanes.hotFolded
     figures[.stagingLost] = lanes.stagingLost
     figures[.waitingBytes] = lanes.waitingBytes
+    figures[.flushLag] = lanes.waitingSince.map { (loop.now - $0).wholeMilliseconds } ?? 0
     figures[.catalogEntities] = Int64(context.storage.catalog.entityCount)
     figures[.catalogAttributes] = Int64(context.storage.catalog.attributeCount)
     let pool = context.storage.pool.statistics

@@ -25,7 +25,8 @@ enum AdminService {
       state: status.state,
       uptimeMilliseconds: status.uptime.wholeMilliseconds,
       figures: figures,
-      nodes: status.nodes.map { Node($0) }
+      nodes: status.nodes.map { Node($0) },
+      trouble: status.trouble ?? ""
     )
   }
 

@@ -14,6 +14,8 @@ struct GatewayStatus: Sendable {
   var figures: Figures
   /// The primary and the nodes beside it.
   var nodes: [NodeStatus]
+  /// What it cannot do at the moment and tries again; nil when all goes well.
+  var trouble: String?
 
   /// For whoever asks when nothing runs any more.
   static let stopped = GatewayStatus(

@@ -50,19 +50,24 @@ public struct GetStatusResponse: WireMessage, Equatable {
   /// The primary, the replicas, the warehouse.
   public var nodes: [Node]
 
+  /// What the gateway cannot do at this moment and tries again; empty when all goes well.
+  public var trouble: String
+
   /// Makes a message; what is left out has its default.
   public init(
     version: String = "",
     state: String = "",
     uptimeMilliseconds: Int64 = 0,
     figures: [Figure] = [],
-    nodes: [Node] = []
+    nodes: [Node] = [],
+    trouble: String = ""
   ) {
     self.version = version
     self.state = state
     self.uptimeMilliseconds = uptimeMilliseconds
     self.figures = figures
     self.nodes = nodes
+    self.trouble = trouble
   }
 
   /// Unpacks a message and copies it out.
@@ -91,6 +96,7 @@ public struct GetStatusResponse: WireMessage, Equatable {
     nodes = try unsafe Field.messages(c.pointee.nodes, c.pointee.n_nodes, "nodes") {
       (c) throws(MessageError) in try unsafe Node(c)
     }
+    trouble = try unsafe Field.string(c.pointee.trouble, "trouble")
   }
 
   func build(
@@ -108,6 +114,7 @@ public struct GetStatusResponse: WireMessage, Equatable {
     unsafe c.pointee.nodes = try arena.messages(nodes) { (element) throws(MessageError) in
       try unsafe element.build(in: arena)
     }
+    unsafe c.pointee.trouble = try arena.string(trouble)
     return unsafe c
   }
 }

@@ -45,7 +45,8 @@ struct StatusCommand: ParsableCommand {
     for figure in status.figures {
       table.append([figure.name, cell(figure), figure.description])
     }
-    return "sluice \(status.version), \(status.state.lowercased()) for \(uptime)\n\n"
+    let trouble = status.trouble.isEmpty ? "" : "trying again: \(status.trouble)\n"
+    return "sluice \(status.version), \(status.state.lowercased()) for \(uptime)\n\(trouble)\n"
       + NodeText.table(status.nodes) + "\n" + table.render()
   }
 
@@ -65,6 +66,8 @@ struct StatusCommand: ParsableCommand {
     json.value(status.version)
     json.key("state")
     json.value(status.state)
+    json.key("trouble")
+    json.value(status.trouble)
     json.key("uptime_ms")
     json.value(status.uptimeMilliseconds)
     json.key("nodes")

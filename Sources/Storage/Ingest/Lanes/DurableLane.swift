@@ -7,15 +7,23 @@ public import EventLoop
 /// Natural batching: while one transaction runs the next group fills. Nothing is dropped: a group
 /// whose transaction fails is tried again until every batch in it has an ending.
 public final class DurableLane: Lane {
-  /// Counters.
-  public private(set) var statistics = LaneStatistics()
+  /// Counters, and how it goes at the moment.
+  public var statistics: LaneStatistics {
+    var sum = counted
+    sum.waitingBytes = Int64(waitingBytes)
+    sum.waitingSince = writingSince ?? queue.waitingSince
+    sum.trouble = connection.trouble
+    return sum
+  }
 
   private let queue: LaneQueue
   private let loop: EventLoop
   private let connection: LaneConnection
   private let linger: Duration
-  private let documentBytesMax: Int
+  private var counted = LaneStatistics()
   private var isWriting = false
+  /// When the oldest batch came that is being written.
+  private var writingSince: MonotonicTime?
   private var isEnding = false
   private var isAbandoned = false
   private let recycle: ((LaneGroup) -> Void)?
@@ -48,7 +56,6 @@ public final class DurableLane: Lane {
     self.loop = loop
     self.linger = linger
     self.recycle = recycle
-    documentBytesMax = 1 << 20
     queue = LaneQueue(loop: loop, isStaged: false)
     connection = LaneConnection(dsn, role: role, loop: loop, log: log)
   }
@@ -80,7 +87,10 @@ public final class DurableLane: Lane {
         continue
       }
       isWriting = true
-      await write(takeGroups())
+      let groups = takeGroups()
+      writingSince = groups.first?.startedAt
+      await write(groups)
+      writingSince = nil
       isWriting = false
     }
     connection.close()
@@ -116,11 +126,7 @@ public final class DurableLane: Lane {
     // Falls when PostgreSQL refuses a transaction and no row of it is to blame.
     var batchesMax = Int.max
     while !isAbandoned {
-      let transaction = LaneTransaction(
-        groups,
-        documentBytesMax: documentBytesMax,
-        batchesMax: batchesMax
-      )
+      let transaction = LaneTransaction(groups, batchesMax: batchesMax)
       guard !transaction.isEmpty else { break }
       #if SLUICE_FAULT_EARLY_ACK
       // WRONG ON PURPOSE, and in no build but that of `scripts/faults --mutants`: promises what is
@@ -133,14 +139,14 @@ public final class DurableLane: Lane {
           deadline: loop.now + LaneLimits.transactionTime
         )
         connection.report(nil, doing: "writing")
-        statistics.groupsCommitted += 1
-        statistics.hotFolded += outcome.folded
+        counted.groupsCommitted += 1
+        counted.hotFolded += outcome.folded
         #if !SLUICE_FAULT_EARLY_ACK
         transaction.end(at: connection.token(at: outcome.position))
         #endif
         pause = LaneLimits.backoffMin
       } catch {
-        statistics.groupsRetried += 1
+        counted.groupsRetried += 1
         await recover(from: error, transaction, &pause, &batchesMax)
       }
     }
@@ -162,7 +168,7 @@ public final class DurableLane: Lane {
         let refused = try await transaction.bisect(on: connection.ready()) { [loop] in
           loop.now + LaneLimits.transactionTime
         }
-        statistics.valuesRefused += Int64(refused)
+        counted.valuesRefused += Int64(refused)
         if refused == 0 { batchesMax = max(1, transaction.count / 2) }
       } catch {
         await wait(&pause)

@@ -1,3 +1,5 @@
+public import EventLoop
+
 // What every lane takes and how it answers: the seam between sessions and storage.
 
 /// Whose values a batch holds.
@@ -114,15 +116,34 @@ public struct LaneStatistics: Sendable {
   public var waitingBytes: Int64 = 0
   /// Times the staging area was lost; what was in it is promoted from memory, or sent again.
   public var stagingLost: Int64 = 0
+  /// When the oldest batch came that is not durable; nil when none waits.
+  public var waitingSince: MonotonicTime?
+  /// What fails at the moment; nil while all goes well.
+  public var trouble: String?
   /// Values that PostgreSQL refused although all checks passed.
   public var valuesRefused: Int64 = 0
 
   /// Nothing done.
   public init() {}
+
+  /// Adds what another lane has done.
+  mutating func add(_ other: LaneStatistics) {
+    groupsCommitted += other.groupsCommitted
+    groupsStaged += other.groupsStaged
+    groupsRetried += other.groupsRetried
+    hotFolded += other.hotFolded
+    waitingBytes += other.waitingBytes
+    stagingLost += other.stagingLost
+    valuesRefused += other.valuesRefused
+    waitingSince = [waitingSince, other.waitingSince].compactMap { $0 }.min()
+    trouble = trouble ?? other.trouble
+  }
 }
 
 /// Limits of the lanes.
 enum LaneLimits {
+  /// Size of a document of the hot projection; what would pass it stays in the history alone.
+  static let documentBytes = 1 << 20
   /// Rows of one transaction: about 60,000 numbers, which PostgreSQL takes in 60 to 100 ms.
   static let groupBytes = 4 << 20
   /// Batches of one transaction: what `commit_group` locks and updates in some 10 ms.

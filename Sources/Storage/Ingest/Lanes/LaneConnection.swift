@@ -9,7 +9,8 @@ final class LaneConnection {
   private let loop: EventLoop
   private let log: (String) -> Void
   private var connection: PostgresConnection?
-  private var isComplaining = false
+  /// What has been failing since it last worked; nil while all goes well.
+  private(set) var trouble: String?
   /// Changes with every new connection.
   private(set) var generation = 0
   /// Whose log the connection writes: what a position needs to become a token.
@@ -78,11 +79,14 @@ final class LaneConnection {
 
   /// Logs the first of a row of faults, and the end of the row.
   func report(_ error: PostgresError?, doing what: String) {
-    if let error, !isComplaining {
-      isComplaining = true
-      log("\(role.name): \(what) failed, trying again until it works: \(error.operatorText)")
-    } else if error == nil, isComplaining {
-      isComplaining = false
+    if let error {
+      let isFirst = trouble == nil
+      trouble = "\(what) failed: \(error.operatorText)"
+      if isFirst {
+        log("\(role.name): \(what) failed, trying again until it works: \(error.operatorText)")
+      }
+    } else if trouble != nil {
+      trouble = nil
       log("\(role.name): \(what) works again")
     }
   }

@@ -1,8 +1,12 @@
+internal import EventLoop
+
 // The batches that gather while a transaction runs, with their rows already encoded.
 
 /// Batches for one transaction, in the order they came.
 final class LaneGroup {
   private(set) var batches: [LaneBatch] = []
+  /// When its first batch came.
+  private(set) var startedAt: MonotonicTime?
   private var rows: CopyEncoder
   private var stagedRows: CopyEncoder
   private let isStaged: Bool
@@ -28,8 +32,14 @@ final class LaneGroup {
   var open: [Int] { batches.indices.filter { !batches[$0].isOver } }
 
   /// Encodes a batch behind the others.
-  func append(_ batch: LaneBatch, _ columns: borrowing BatchColumns, hot: [UInt32]) {
+  func append(
+    _ batch: LaneBatch,
+    _ columns: borrowing BatchColumns,
+    hot: [UInt32],
+    now: MonotonicTime
+  ) {
     var batch = batch
+    startedAt = startedAt ?? now
     let origin = CopyEncoder.Origin(
       tenant: batch.key.tenant,
       producer: batch.key.producer,
@@ -112,6 +122,7 @@ final class LaneGroup {
   /// Forgets the batches; keeps memory for the next ones.
   func reset() {
     batches.removeAll(keepingCapacity: true)
+    startedAt = nil
     keptRows.removeAll()
     rows.shrink(to: LaneLimits.groupBytes)
     rows.begin()

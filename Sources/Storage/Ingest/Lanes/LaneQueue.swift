@@ -20,12 +20,15 @@ final class LaneQueue {
     filling = LaneGroup(isStaged: isStaged)
   }
 
+  /// When the oldest batch in it came; nil when it is empty.
+  var waitingSince: MonotonicTime? { (full.first ?? filling).startedAt }
+
   var isEmpty: Bool { full.isEmpty && filling.isEmpty }
 
   /// Encodes a batch into the group that fills, and wakes the writer.
   func append(_ batch: LaneBatch, _ columns: borrowing BatchColumns, hot: [UInt32]) {
     let before = filling.bytes
-    filling.append(batch, columns, hot: hot)
+    filling.append(batch, columns, hot: hot, now: loop.now)
     waitingBytes += filling.bytes - before
     if filling.isFull {
       full.append(filling)

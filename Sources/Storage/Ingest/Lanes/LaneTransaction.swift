@@ -21,9 +21,9 @@ struct LaneTransaction {
 
   /// Takes the batches that are not over; one that cannot stand beside another waits for the next
   /// attempt.
-  init(_ groups: [LaneGroup], documentBytesMax: Int, batchesMax: Int = .max) {
+  init(_ groups: [LaneGroup], batchesMax: Int = .max) {
     self.groups = groups
-    var statement = GroupStatement(documentBytesMax: documentBytesMax)
+    var statement = GroupStatement(documentBytesMax: LaneLimits.documentBytes)
     var places: [(group: Int, index: Int)] = []
     var members: [ProducerKey: Int] = [:]
     var memberPlaces: [[Int]] = []

@@ -26,6 +26,8 @@ public final class StagedLane: Lane {
   private var segmentsGeneration = -1
   private var current = 0
   private var isWriting = false
+  /// When the oldest batch came that is being staged.
+  private var stagingSince: MonotonicTime?
   private var isEnding = false
   private var isAbandoned = false
   private var own = LaneStatistics()
@@ -72,9 +74,10 @@ public final class StagedLane: Lane {
   /// Counters of staging and promotion together.
   public var statistics: LaneStatistics {
     var sum = promoter.statistics
-    sum.groupsStaged = own.groupsStaged
-    sum.stagingLost = own.stagingLost
-    sum.groupsRetried += own.groupsRetried
+    sum.add(own)
+    sum.waitingBytes += Int64(queue.waitingBytes)
+    sum.waitingSince = sum.waitingSince ?? stagingSince ?? queue.waitingSince
+    sum.trouble = sum.trouble ?? connection.trouble
     return sum
   }
 
@@ -100,7 +103,9 @@ public final class StagedLane: Lane {
         continue
       }
       isWriting = true
+      stagingSince = group.startedAt
       await stage(group)
+      stagingSince = nil
       isWriting = false
     }
     promoter.shutDown(abandoning: isAbandoned)
@@ -130,7 +135,7 @@ public final class StagedLane: Lane {
     var pause = LaneLimits.backoffMin
     var isStaged = false
     while !isStaged, !isAbandoned {
-      let transaction = LaneTransaction([group], documentBytesMax: 1 << 20)
+      let transaction = LaneTransaction([group])
       guard !transaction.isEmpty else { break }
       do throws(PostgresError) {
         let segment = try await readySegment()
