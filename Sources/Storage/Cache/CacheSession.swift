@@ -48,7 +48,7 @@ final class CacheSession: FlushHandler {
     member = CacheSession.newName()
   }
 
-  /// 64 random bits: for members, claims and owners of leases.
+  /// 64 random bits: for members and claims.
   static func newName() -> String { String(UInt64.random(in: .min ... .max), radix: 16) }
 
   var epochChanges: UInt64 { UInt64(state.changeCount) }
@@ -121,7 +121,7 @@ final class CacheSession: FlushHandler {
   // MARK: Lookups
 
   /// Looks a key up, together with all that come in this turn of the loop.
-  func ask(_ key: CacheKey, required: FreshnessToken, owner: String) async -> Outcome {
+  func ask(_ key: CacheKey, required: FreshnessToken, owner: UInt64) async -> Outcome {
     let cell = WaitCell<Outcome>()
     return await cell.wait {
       if questions.isEmpty { loop.flushBeforeSleep(self) }
