@@ -87,7 +87,9 @@ struct CacheFaultTests {
       let cache = world.caches[0]
       let first = try #require(cache.epoch)
       let polite = try await world.add()
+      #expect(try await world.redis("ZCARD {sluice}:5:1:members") == .integer(2))
       await polite.end(deadline: soon())
+      #expect(try await world.redis("ZCARD {sluice}:5:1:members") == .integer(1))
       var limits = CacheLimits.patient
       limits.missedAfter = .milliseconds(100)
       limits.beatInterval = .seconds(60)
