@@ -226,9 +226,10 @@ final class ShutGate: CacheGate {
   private(set) var successes = 0
   private(set) var failures = 0
 
-  func admit(now: MonotonicTime) -> Bool { !isShut }
+  func admit(now: MonotonicTime) -> UInt64? { isShut ? nil : 7 }
 
-  func report(succeeded: Bool, now: MonotonicTime) {
+  func report(_ call: UInt64, succeeded: Bool, now: MonotonicTime) {
+    #expect(call == 7, "the name it was admitted by")
     if succeeded { successes += 1 } else { failures += 1 }
   }
 }
