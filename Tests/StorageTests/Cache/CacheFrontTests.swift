@@ -3,7 +3,22 @@ import Testing
 
 @testable import Storage
 
-// The circuit breaker in front of Redis, without a Redis.
+// What stands in front of Redis, without a Redis: the circuit breaker and the single flight.
+
+@Suite("Cache flight")
+struct CacheFlightTests {
+  @Test("who comes to a flight that has ended does not wait")
+  func ended() async throws {
+    try await onLoop { loop in
+      let flight = CacheFlight()
+      flight.end(nil)
+      guard case .nothing = await flight.follow(until: soon(), on: loop) else {
+        Issue.record("it waited")
+        return
+      }
+    }
+  }
+}
 
 @Suite("Cache breaker")
 struct CacheBreakerTests {
