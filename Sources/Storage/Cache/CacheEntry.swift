@@ -55,7 +55,7 @@ public enum CacheLookup {
 public final class CacheTicket {
   /// A lease that Redis gave.
   struct Lease {
-    var owner: String
+    var owner: UInt64
     var floor: PostgresLSN
     var keys: CacheKeys
   }

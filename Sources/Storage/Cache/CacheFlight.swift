@@ -16,23 +16,32 @@ final class CacheFlight {
   }
 
   private var followers: [WaitCell<Ending>] = []
+  /// How it ended, for those who are on their way to wait.
+  private var ending: Ending?
 
   /// Waits until the leader is done, at most until `limit` or until the task is cancelled.
   func follow(until limit: MonotonicTime, on loop: EventLoop) async -> Ending {
     let cell = WaitCell<Ending>()
     var timer: TimerID?
-    let ending = await cell.wait(cancelled: .timedOut) {
+    let outcome = await cell.wait(cancelled: .timedOut) {
+      // The loop may have turned since the caller saw the flight (see `WaitCell.wait`).
+      if let ending {
+        cell.resume(ending)
+        return
+      }
       followers.append(cell)
       timer = loop.schedule(at: limit) { cell.resume(.timedOut) }
     }
     if let timer { loop.cancel(timer) }
-    return ending
+    return outcome
   }
 
   /// The leader is done.
   func end(_ entry: CacheEntry?) {
+    let ending = entry.map(Ending.entry) ?? .nothing
+    self.ending = ending
     let all = followers
     followers = []
-    for cell in all { cell.resume(entry.map(Ending.entry) ?? .nothing) }
+    for cell in all { cell.resume(ending) }
   }
 }

@@ -22,16 +22,18 @@ struct CacheKeys: Equatable, Sendable {
 }
 
 extension PostgresLSN {
-  /// 16 lower-case hex digits, whose order as text is that of the positions.
-  var cacheText: String {
-    let digits = String(value, radix: 16)
-    return String(repeating: "0", count: 16 - digits.utf8.count) + digits
-  }
-
-  /// Reads what `cacheText` wrote; nil when it is anything else.
-  init?(cacheText text: String) {
-    guard text.utf8.count == 16, text.allSatisfy(\.isHexDigit), let value = UInt64(text, radix: 16)
-    else { return nil }
+  /// Reads what `RedisCommand.append(hex:)` wrote, whose order as text is that of the positions;
+  /// nil when it is anything else.
+  init?(cacheText text: ArraySlice<UInt8>) {
+    guard text.count == 16 else { return nil }
+    var value: UInt64 = 0
+    for digit in text {
+      switch digit {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt64(digit - 48)
+      case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt64(digit - 87)
+      default: return nil
+      }
+    }
     self.init(value: value)
   }
 }
@@ -73,8 +75,8 @@ enum CacheBeatAnswer: Equatable, Sendable {
 struct CacheGetQuestion {
   var key: CacheKey
   var required: PostgresLSN
-  /// Who gets the lease.
-  var owner: String
+  /// Who gets the lease; never the same again.
+  var owner: UInt64
 }
 
 /// Requests and answers of the scripts.
@@ -89,8 +91,8 @@ enum CacheProtocol {
     words.append(leaseMilliseconds)
     for question in questions {
       words.append(question.key.bytes)
-      words.append(question.required.cacheText)
-      words.append(question.owner)
+      words.append(hex: question.required.value)
+      words.append(hex: question.owner)
     }
     return words
   }
@@ -113,17 +115,16 @@ enum CacheProtocol {
   }
 
   private static func getAnswer(_ reply: RedisReply) throws(RedisError) -> CacheGetAnswer {
-    guard case .array(let parts) = reply, parts.count >= 2, let text = parts[1].text else {
-      throw .protocolViolation
-    }
-    switch (parts[0].text, parts.count) {
-    case ("H", 3):
-      guard case .bytes(let value) = parts[2], let lsn = PostgresLSN(cacheText: text) else { break }
-      return .hit(lsn: lsn, value: value)
-    case ("L", 3):
-      guard let floor = parts[2].text.flatMap(PostgresLSN.init(cacheText:)) else { break }
-      return .lease(floor: floor, isTooOld: text == "O")
-    case ("W", 2): return .wait(isTooOld: text == "O")
+    guard case .bytes(let bytes) = reply, bytes.count >= 2 else { throw .protocolViolation }
+    let isTooOld = bytes[1] == UInt8(ascii: "O")
+    switch bytes[0] {
+    case UInt8(ascii: "H"):
+      guard let lsn = PostgresLSN(cacheText: bytes[1...].prefix(16)) else { break }
+      return .hit(lsn: lsn, value: Array(bytes[17...]))
+    case UInt8(ascii: "L"):
+      guard let floor = PostgresLSN(cacheText: bytes[2...]) else { break }
+      return .lease(floor: floor, isTooOld: isTooOld)
+    case UInt8(ascii: "W") where bytes.count == 2: return .wait(isTooOld: isTooOld)
     default: break
     }
     throw .protocolViolation
@@ -132,7 +133,7 @@ enum CacheProtocol {
   /// Stores a value under a lease; an empty one stands for what does not exist.
   static func set(
     _ key: CacheKey,
-    owner: String,
+    owner: UInt64,
     value: [UInt8],
     lsn: PostgresLSN,
     isReplica: Bool,
@@ -141,7 +142,7 @@ enum CacheProtocol {
     lifeMilliseconds: Int64
   ) -> RedisCommand {
     var words = giveBack(key, owner: owner, run: run, keys: keys)
-    words.append(lsn.cacheText)
+    words.append(hex: lsn.value)
     words.append(value)
     words.append(lifeMilliseconds)
     words.append(isReplica ? "1" : "0")
@@ -150,13 +151,13 @@ enum CacheProtocol {
 
   static func giveBack(
     _ key: CacheKey,
-    owner: String,
+    owner: UInt64,
     run: String,
     keys: CacheKeys
   ) -> RedisCommand {
     var words = RedisCommand("1", keys.state, run, keys.entries)
     words.append(key.bytes)
-    words.append(owner)
+    words.append(hex: owner)
     return words
   }
 
@@ -176,7 +177,8 @@ enum CacheProtocol {
     keys: CacheKeys,
     keepMilliseconds: Int64
   ) -> RedisCommand {
-    var words = RedisCommand("1", keys.state, keys.entries, token.cacheText)
+    var words = RedisCommand("1", keys.state, keys.entries)
+    words.append(hex: token.value)
     words.append(keepMilliseconds)
     for key in cached { words.append(key.bytes) }
     return words
@@ -193,7 +195,7 @@ enum CacheProtocol {
     words.append(missedAfterMilliseconds)
     words.append(newClaim)
     words.append(beat.heldClaim ?? "")
-    words.append(beat.position.lsn.cacheText)
+    words.append(hex: beat.position.lsn.value)
     words.append(beat.owes ? "1" : "0")
     return words
   }

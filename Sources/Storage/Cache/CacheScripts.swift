@@ -13,6 +13,9 @@
 enum CacheScripts {
   /// Answers lookups: HIT, LEASE or WAIT for each; the lease pins the floor it was given under.
   ///
+  /// An answer is one text, as a list for each costs both sides more than all the rest: H, position
+  /// and value; L, why and floor; W and why. Why is A for nothing stored, O for something too old.
+  ///
   /// KEYS: state. ARGV: run, prefix, lease ms, then key, required, owner for each lookup.
   static let get = RedisScript(
     name: "get",
@@ -22,22 +25,23 @@ enum CacheScripts {
       local answers, now = {}, nil
       for i = 4, #ARGV, 3 do
         local key = ARGV[2] .. s[1] .. ':' .. ARGV[i]
-        local e = redis.call('HMGET', key, 'v', 'l', 'f', 'o', 'd')
-        if e[1] and e[2] >= ARGV[i + 1] then
-          answers[#answers + 1] = {'H', e[2], e[1]}
+        local e = redis.call('HMGET', key, 'l', 'v')
+        if e[1] and e[1] >= ARGV[i + 1] then
+          answers[#answers + 1] = 'H' .. e[1] .. e[2]
         else
           if not now then
             local t = redis.call('TIME')
             now = t[1] * 1000 + math.floor(t[2] / 1000)
           end
           local why = e[1] and 'O' or 'A'
-          if e[4] and tonumber(e[5]) > now then
-            answers[#answers + 1] = {'W', why}
+          local held = redis.call('HMGET', key, 'o', 'd', 'f')
+          if held[1] and tonumber(held[2]) > now then
+            answers[#answers + 1] = 'W' .. why
           else
-            local floor = e[3] or s[3]
+            local floor = held[3] or s[3]
             redis.call('HSET', key, 'f', floor, 'o', ARGV[i + 2], 'd', now + ARGV[3])
             if not e[1] then redis.call('PEXPIRE', key, ARGV[3] * 2) end
-            answers[#answers + 1] = {'L', why, floor}
+            answers[#answers + 1] = 'L' .. why .. floor
           end
         end
       end

@@ -48,7 +48,7 @@ final class CacheSession: FlushHandler {
     member = CacheSession.newName()
   }
 
-  /// 64 random bits: for members, claims and owners of leases.
+  /// 64 random bits: for members and claims.
   static func newName() -> String { String(UInt64.random(in: .min ... .max), radix: 16) }
 
   var epochChanges: UInt64 { UInt64(state.changeCount) }
@@ -121,7 +121,7 @@ final class CacheSession: FlushHandler {
   // MARK: Lookups
 
   /// Looks a key up, together with all that come in this turn of the loop.
-  func ask(_ key: CacheKey, required: FreshnessToken, owner: String) async -> Outcome {
+  func ask(_ key: CacheKey, required: FreshnessToken, owner: UInt64) async -> Outcome {
     let cell = WaitCell<Outcome>()
     return await cell.wait {
       if questions.isEmpty { loop.flushBeforeSleep(self) }
@@ -149,7 +149,7 @@ final class CacheSession: FlushHandler {
   }
 
   private func send(_ batch: ArraySlice<Question>, _ run: String, _ keys: CacheKeys) {
-    guard gate.admit(now: loop.now) else { return batch.forEach { $0.reply(.away) } }
+    guard let call = gate.admit(now: loop.now) else { return batch.forEach { $0.reply(.away) } }
     let words = CacheProtocol.get(
       batch.map(\.question),
       run: run,
@@ -159,7 +159,7 @@ final class CacheSession: FlushHandler {
     let deadline = loop.now + limits.lookupTimeout
     redis.run(CacheScripts.get, words, deadline: deadline) { [weak self] result in
       guard let self else { return batch.forEach { $0.reply(.away) } }
-      report(result)
+      report(call, result)
       let answers = decoded(result) { (reply) throws(RedisError) in
         CacheGetAnswers(list: try CacheProtocol.getAnswers(reply, count: batch.count))
       }
@@ -213,11 +213,11 @@ final class CacheSession: FlushHandler {
   }
 
   private func set(_ words: RedisCommand, _ reply: @escaping (CacheSetAnswer?) -> Void) {
-    guard gate.admit(now: loop.now) else { return reply(nil) }
+    guard let call = gate.admit(now: loop.now) else { return reply(nil) }
     let deadline = loop.now + limits.writeTimeout
     redis.run(CacheScripts.set, words, deadline: deadline) { [weak self] result in
       guard let self else { return reply(nil) }
-      report(result)
+      report(call, result)
       let answer = decoded(result, CacheProtocol.setAnswer)
       if answer == .noEpoch { noteNoEpoch() }
       reply(answer)
@@ -232,8 +232,7 @@ final class CacheSession: FlushHandler {
     _ token: FreshnessToken,
     reply: @escaping (Bool) -> Void
   ) {
-    let isAdmitted = redis.isReady && gate.admit(now: loop.now)
-    guard isAdmitted else {
+    guard redis.isReady, let call = gate.admit(now: loop.now) else {
       noteLost()
       return reply(false)
     }
@@ -246,7 +245,7 @@ final class CacheSession: FlushHandler {
     let deadline = loop.now + limits.writeTimeout
     redis.run(CacheScripts.invalidate, words, deadline: deadline) { [weak self] result in
       guard let self else { return reply(false) }
-      report(result)
+      report(call, result)
       if case .failure = result { noteLost() }
       reply(true)
     }
@@ -265,13 +264,13 @@ final class CacheSession: FlushHandler {
   }
 
   /// What a breaker counts: an error that Redis itself answers is none of its failures.
-  private func report(_ result: Result<RedisReply, RedisError>) {
+  private func report(_ call: UInt64, _ result: Result<RedisReply, RedisError>) {
     switch result {
     case .success, .failure(.server), .failure(.full), .failure(.cancelled):
-      gate.report(succeeded: true, now: loop.now)
+      gate.report(call, succeeded: true, now: loop.now)
     case .failure(.away), .failure(.timedOut), .failure(.disconnected),
       .failure(.protocolViolation):
-      gate.report(succeeded: false, now: loop.now)
+      gate.report(call, succeeded: false, now: loop.now)
     }
   }
 

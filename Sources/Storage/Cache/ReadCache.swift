@@ -12,8 +12,8 @@ public final class ReadCache {
   private let session: CacheSession
   private let limits: CacheLimits
   private let loop: EventLoop
-  private let owner = CacheSession.newName()
-  private var leaseCount: UInt64 = 0
+  /// Of the last lease; begins at random, so that no two caches ever have the same.
+  private var lastOwner = UInt64.random(in: .min ... .max)
   private var flights: [CacheKey: CacheFlight] = [:]
   private var counters = CacheStatistics()
 
@@ -181,8 +181,8 @@ public final class ReadCache {
     _ required: FreshnessToken,
     _ flight: CacheFlight
   ) async -> CacheLookup {
-    leaseCount += 1
-    let owner = "\(owner):\(leaseCount)"
+    lastOwner &+= 1
+    let owner = lastOwner
     var pauses = limits.waits[...]
     while true {
       switch await session.ask(key, required: required, owner: owner) {

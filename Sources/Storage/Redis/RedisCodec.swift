@@ -107,6 +107,15 @@ struct RedisCommand {
     ends.append(bytes.count)
   }
 
+  /// Adds 16 lower-case hex digits, whose order as text is that of the numbers.
+  mutating func append(hex number: UInt64) {
+    for shift in stride(from: UInt64(60), through: 0, by: -4) {
+      let digit = UInt8(truncatingIfNeeded: number >> shift & 15)
+      bytes.append(digit < 10 ? digit + UInt8(ascii: "0") : digit - 10 + UInt8(ascii: "a"))
+    }
+    ends.append(bytes.count)
+  }
+
   mutating func append(_ number: some BinaryInteger) { append(String(number)) }
 
   /// Adds the words of another request.

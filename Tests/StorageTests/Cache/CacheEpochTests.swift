@@ -151,17 +151,27 @@ struct CacheEpochTests {
     #expect(state.changeCount == 2)
   }
 
+  /// The 16 digits of a word, as they are written.
+  private static func text(_ value: UInt64) -> ArraySlice<UInt8> {
+    var command = RedisCommand()
+    command.append(hex: value)
+    var output: [UInt8] = []
+    command.write(to: &output)
+    return output.dropFirst("*1\r\n$16\r\n".utf8.count).dropLast(2)
+  }
+
   @Test(
     "positions as text are ordered like positions",
     arguments: [0, 9, 10, 15, 16, 0xff, 0x1_0000_0000, 0x7fff_ffff_ffff_ffff, UInt64.max]
   )
   func positionText(value: UInt64) {
-    let text = PostgresLSN(value: value).cacheText
-    #expect(text.utf8.count == 16)
+    let text = CacheEpochTests.text(value)
     #expect(PostgresLSN(cacheText: text)?.value == value)
+    #expect(PostgresLSN(cacheText: text.dropLast()) == nil)
+    #expect(PostgresLSN(cacheText: text.dropLast() + [UInt8(ascii: "G")]) == nil)
     for other in [0, 8, 10, 0xfe, 0x100, 0x1_0000_0000, 0x8000_0000_0000_0000, UInt64.max] {
-      let otherText = PostgresLSN(value: other).cacheText
-      #expect(Array(text.utf8).lexicographicallyPrecedes(Array(otherText.utf8)) == (value < other))
+      let precedes = text.lexicographicallyPrecedes(CacheEpochTests.text(other))
+      #expect(precedes == (value < other))
     }
   }
 

@@ -87,7 +87,9 @@ struct CacheFaultTests {
       let cache = world.caches[0]
       let first = try #require(cache.epoch)
       let polite = try await world.add()
+      #expect(try await world.redis("ZCARD {sluice}:5:1:members") == .integer(2))
       await polite.end(deadline: soon())
+      #expect(try await world.redis("ZCARD {sluice}:5:1:members") == .integer(1))
       var limits = CacheLimits.patient
       limits.missedAfter = .milliseconds(100)
       limits.beatInterval = .seconds(60)
@@ -224,9 +226,10 @@ final class ShutGate: CacheGate {
   private(set) var successes = 0
   private(set) var failures = 0
 
-  func admit(now: MonotonicTime) -> Bool { !isShut }
+  func admit(now: MonotonicTime) -> UInt64? { isShut ? nil : 7 }
 
-  func report(succeeded: Bool, now: MonotonicTime) {
+  func report(_ call: UInt64, succeeded: Bool, now: MonotonicTime) {
+    #expect(call == 7, "the name it was admitted by")
     if succeeded { successes += 1 } else { failures += 1 }
   }
 }

@@ -68,7 +68,7 @@ struct CacheModel {
   private struct Lease {
     var gateway: Int
     var key: Int
-    var owner: String
+    var owner: UInt64
     var keys: CacheKeys
     var run: String
   }
@@ -106,6 +106,7 @@ struct CacheModel {
   private var arrived = [UInt64](repeating: 0, count: keyCount)
   private var run = "run-0"
   private var nameCount = 0
+  private var leaseCount: UInt64 = 0
   private var now: UInt64 = 0
   /// What Redis will go back to.
   private var snapshot: [(key: String, fields: RedisReply)] = []
@@ -306,7 +307,8 @@ struct CacheModel {
     let keys = CacheKeys(open.position)
     // As this gateway knows the primary: its last sample, or somewhat older.
     let required = PostgresLSN(value: open.position.lsn.value - UInt64(int(400)))
-    let owner = newName("lease")
+    leaseCount += 1
+    let owner = leaseCount
     let question = CacheGetQuestion(key: CacheModel.key(key), required: required, owner: owner)
     let words = CacheProtocol.get([question], run: open.run, keys: keys, leaseMilliseconds: 600_000)
     let reply = try await redis.run(scripts.get, words)

@@ -1,4 +1,5 @@
 import EventLoop
+import Foundation
 import Glibc
 import Testing
 
@@ -20,21 +21,24 @@ final class RedisTestServer {
     unsafe access(path, X_OK) == 0
   }
 
-  let settings: RedisSettings
+  private(set) var settings: RedisSettings
   private let folder: String
   private var pid: pid_t = 0
 
-  /// Starts one; whoever connects tries until it listens.
+  /// Starts one and waits until it listens.
   init(password: String? = nil) throws {
-    // Ours for a moment, then Redis'. Another process may take it in between; then the test fails
-    // loudly, because that one does not speak RESP.
-    let port = try Socket.listen(on: SocketAddress(host: "127.0.0.1", port: 0)).localPort()
-    settings = RedisSettings(host: "127.0.0.1", port: port, password: password)
+    settings = RedisSettings(host: "127.0.0.1", port: 0, password: password)
     var template = Array("/tmp/sluice-redis.XXXXXX".utf8CString)
     let made = unsafe mkdtemp(&template) != nil
     try #require(made)
     folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-    try start()
+    // Redis takes no port 0, and whatever is free now may be taken by another test's: only the log
+    // of our own process says that it is ours.
+    for _ in 0..<50 {
+      settings.port = UInt16.random(in: 20_000..<32_000)
+      if try startsListening() { return }
+    }
+    throw RedisError.away
   }
 
   deinit {
@@ -44,7 +48,33 @@ final class RedisTestServer {
     unsafe rmdir(folder)
   }
 
+  /// Starts again, on the same port.
   func start() throws {
+    let isListening = try startsListening()
+    try #require(isListening, "the port of a Redis that was killed is free")
+  }
+
+  /// False when the port is somebody else's.
+  private func startsListening() throws -> Bool {
+    unsafe unlink("\(folder)/log")
+    try spawn()
+    let limit = soon(.seconds(60))
+    while MonotonicTime.now() < limit {
+      let log = FileManager.default.contents(atPath: "\(folder)/log") ?? Data()
+      if String(decoding: log, as: UTF8.self).contains("Ready to accept connections") {
+        return true
+      }
+      var status: CInt = 0
+      if unsafe waitpid(pid, &status, WNOHANG) == pid {
+        pid = 0
+        return false
+      }
+      usleep(2_000)
+    }
+    return false
+  }
+
+  private func spawn() throws {
     let program = try #require(RedisTestServer.program)
     var words = [
       program, "--port", "\(settings.port)", "--bind", "127.0.0.1", "--dir", folder,
