@@ -393,8 +393,7 @@ final class WriteSession: StreamHandler {
       context.figures[.sessionsOpen] -= 1
       session.window.end(&context.budget)
       session.deferred.removeAll()
-      // What was received and is in no lane (deferred, or what the session failed on) goes back
-      // now.
+      // What was received and is in no lane (deferred, or what the session failed on) goes back.
       session.window.release(
         session.window.receivedBytes - session.window.releasedBytes - session.bytesInFlight,
         &context.budget

@@ -16,6 +16,8 @@ final class LSNClock {
   private var isComplaining = false
   private var heardAt: MonotonicTime
   private let sleeper = WaitCell<Bool>()
+  /// Is told each position and the time before it was asked for.
+  var onSample: (FreshnessToken, MonotonicTime) -> Void = { _, _ in }
 
   private static let interval: Duration = .milliseconds(100)
   private static let timeout: Duration = .seconds(1)
@@ -100,6 +102,7 @@ final class LSNClock {
     // After a failover a new connection finds the new primary.
     guard !answers.proof.isStandby else { throw .protocolViolation("the primary is a standby") }
     ring.add(answers.token.lsn, at: time, of: answers.token.identity)
+    onSample(answers.token, time)
   }
 
   /// Takes over what the heartbeat's history says of the timeline that is now, or a new gateway

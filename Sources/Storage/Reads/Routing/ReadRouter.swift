@@ -107,6 +107,13 @@ public final class ReadRouter {
 
   // MARK: What a cache asks
 
+  /// Is told each position of the primary that the clock brings, and the time before it was asked
+  /// for.
+  public var onSample: (FreshnessToken, MonotonicTime) -> Void {
+    get { clock.onSample }
+    set { clock.onSample = newValue }
+  }
+
   /// What an entry must hold to answer a read that comes in now, for a source that is asked before
   /// any database.
   ///
