@@ -242,6 +242,51 @@ extension Integration {
       }
     }
 
+    @Test("a read that replay cancels on one replica is answered by another")
+    func conflict() async throws {
+      try await ReadWorld.run { world in
+        // Each row of the entity takes three seconds: time for replay to be in the way.
+        try await world.stack.sql(
+          .primary,
+          """
+          CREATE POLICY slow ON sluice.entities USING (pg_sleep(3) IS NOT NULL);
+          ALTER TABLE sluice.entities ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+          """
+        )
+        let options = ReadWorld.eventual(3_600_000)
+        let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        for replica in [ReplicatedStack.Member.replica1, .replica2] {
+          try await eventually("\(replica) has the policy") {
+            try await world.stack.sql(replica, "SELECT count(*) FROM pg_policy") == "1"
+          }
+        }
+        async let answer = world.read(options, within: .seconds(60))
+        try await eventually("a replica is at it") {
+          let first = try await world.stack.sql(.replica1, sleeping)
+          let second = try await world.stack.sql(.replica2, sleeping)
+          return first == "1" || second == "1"
+        }
+        // Takes the read's lock away on every replica, after a second.
+        try await world.stack.sql(
+          .primary,
+          "BEGIN; LOCK TABLE sluice.entities IN ACCESS EXCLUSIVE MODE; COMMIT;"
+        )
+        let seen = try await answer
+        #expect(seen.freshness.source == .replica && seen.number == 1)
+        let nodes = [try await world.node("replica-1"), try await world.node("replica-2")]
+        #expect(nodes.map(\.conflicts).reduce(0, +) == 1)
+        #expect(nodes.allSatisfy { $0.state == .closed && $0.failures == 0 })
+        try await world.stack.sql(
+          .primary,
+          """
+          ALTER TABLE sluice.entities DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+          DROP POLICY slow ON sluice.entities;
+          """
+        )
+        try await world.waitForAll()
+      }
+    }
+
     @Test("the warehouse answers ANALYTICS with a proof that holds, and nobody else does")
     func warehouse() async throws {
       try await ReadWorld.run { world in

@@ -131,6 +131,11 @@ final class ReplicatedStack: Sendable {
     try await resumeReplay(.replica1)
     try await resumeReplay(.replica2)
     try await sql(.warehouse, "ALTER SUBSCRIPTION sluice_warehouse ENABLE")
+    try await sql(.primary, "DROP POLICY IF EXISTS slow ON sluice.entities")
+    try await sql(
+      .primary,
+      "ALTER TABLE sluice.entities DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY"
+    )
   }
 
   /// Sends a signal to every process of a member, its first process first.

@@ -10,7 +10,7 @@ final class LSNClock {
   private let primary: PostgresDSN
   private let loop: EventLoop
   private let log: (String) -> Void
-  private let prover = ServerProver()
+  private let prover = ServerProver(asksStandby: false)
   private var connection: PostgresConnection?
   private var isShutDown = false
   private var isComplaining = false
@@ -100,7 +100,7 @@ final class LSNClock {
     let time = loop.now
     let answers = try await prover.run([], on: connection, deadline: time + LSNClock.timeout)
     // After a failover a new connection finds the new primary.
-    guard !answers.proof.isStandby else { throw .protocolViolation("the primary is a standby") }
+    guard answers.proof.isAsExpected else { throw .protocolViolation("the primary is a standby") }
     ring.add(answers.token.lsn, at: time, of: answers.token.identity)
     onSample(answers.token, time)
   }
@@ -116,7 +116,7 @@ final class LSNClock {
       on: connection,
       deadline: time + LSNClock.timeout
     )
-    guard !answers.proof.isStandby else { return }
+    guard answers.proof.isAsExpected else { return }
     let result = try answers.results[0].get()
     var samples: [LSNRing.Sample] = []
     for row in 0..<result.rowCount {

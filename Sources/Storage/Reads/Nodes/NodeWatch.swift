@@ -102,7 +102,7 @@ final class NodeWatch {
       return try WarehouseProof.token(result)
     }
     let answers = try await node.prover.run([], on: connection, deadline: deadline)
-    return answers.proof.isStandby && answers.proof.isReadCommitted ? answers.token : nil
+    return answers.proof.isAsExpected && answers.proof.isReadCommitted ? answers.token : nil
   }
 
   private func disconnect() {

@@ -10,7 +10,7 @@ final class ReadNode {
   let name: String
   let origin: ReadOrigin
   let dsn: PostgresDSN
-  let prover = ServerProver()
+  let prover = ServerProver(asksStandby: true)
   private let pool: PostgresPool
   private let loop: EventLoop
   private let log: (String) -> Void
@@ -163,7 +163,7 @@ final class ReadNode {
   ) async throws(PostgresError) -> Proven {
     let answers = try await prover.run(statements, on: connection, deadline: deadline)
     // Promoted: whoever follows the primary does not follow this one.
-    guard answers.proof.isStandby, answers.proof.isReadCommitted else {
+    guard answers.proof.isAsExpected, answers.proof.isReadCommitted else {
       return Proven(token: nil, results: [])
     }
     var results: [PostgresResult] = []

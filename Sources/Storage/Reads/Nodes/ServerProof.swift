@@ -4,8 +4,8 @@ internal import EventLoop
 
 /// Where a server stands, read in the pipeline of a read and before its snapshot.
 struct ServerProof {
-  /// Whether it is a standby.
-  var isStandby: Bool
+  /// Whether it is what was asked for: the primary, or a standby.
+  var isAsExpected: Bool
   /// Flushed on a primary, replayed on a standby: whatever was committed up to here is visible to
   /// statements that come after.
   var lsn: PostgresLSN
@@ -16,22 +16,34 @@ struct ServerProof {
   /// When the server started: names the run of a server, within which its identity cannot change.
   var startedAt: Int64
 
-  /// In recovery, position, timeline, isolation, start.
+  /// In recovery, position, timeline, isolation, start; for a server that should be the primary.
+  ///
+  /// Two statements, and in the second no subquery, because pools plan them for every read: one for
+  /// both cost 0.2 ms, these 0.1.
+  static let primary = PostgresStatement(
+    """
+    SELECT pg_is_in_recovery(),
+      CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END,
+      CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_flush_lsn()) END,
+      current_setting('transaction_isolation') = 'read committed',
+      (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8
+    """,
+    isPrepared: true
+  )
+  /// The same for a server that should be a standby.
   ///
   /// A commit is visible on a standby before its replayed position passes it. A standby whose
   /// receiver is gone tells the timeline of its last restart point: that is never newer than what
   /// it replays, so it may lose reads by it and never gives a wrong proof to one that follows the
   /// same primary. (Source: xlogrecovery.c, `lastReplayedEndRecPtr`.)
-  static let statement = PostgresStatement(
+  static let standby = PostgresStatement(
     """
-    SELECT r.is_standby,
-      CASE WHEN r.is_standby THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END,
-      CASE WHEN r.is_standby THEN coalesce((SELECT w.received_tli FROM pg_stat_wal_receiver w),
-          (SELECT c.timeline_id FROM pg_control_checkpoint() c))
-        ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int END,
+    SELECT pg_is_in_recovery(),
+      CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END,
+      CASE WHEN pg_is_in_recovery() THEN coalesce((pg_stat_get_wal_receiver()).received_tli,
+        (pg_control_checkpoint()).timeline_id)::text END,
       current_setting('transaction_isolation') = 'read committed',
       (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8
-    FROM (SELECT pg_is_in_recovery() AS is_standby) AS r
     """,
     isPrepared: true
   )
@@ -41,18 +53,25 @@ struct ServerProof {
     isPrepared: true
   )
 
-  init(_ result: PostgresResult) throws(PostgresError) {
+  init(_ result: PostgresResult, ofStandby: Bool) throws(PostgresError) {
     guard result.rowCount == 1, let isStandby = try result.bool(row: 0, column: 0),
-      let lsn = try result.lsn(row: 0, column: 1),
-      let timeline = try result.int64(row: 0, column: 2),
       let isReadCommitted = try result.bool(row: 0, column: 3),
       let startedAt = try result.int64(row: 0, column: 4)
-    else { throw .protocolViolation("a server without a position") }
-    self.isStandby = isStandby
-    self.lsn = lsn
-    self.timeline = UInt32(truncatingIfNeeded: timeline)
+    else { throw .protocolViolation("a server without a proof") }
+    isAsExpected = isStandby == ofStandby
     self.isReadCommitted = isReadCommitted
     self.startedAt = startedAt
+    guard isAsExpected else {
+      (lsn, timeline) = (PostgresLSN(value: 0), 0)
+      return
+    }
+    // The name of a file of the log begins with its timeline.
+    let text = result.text(row: 0, column: 2)
+    let timeline = text.flatMap { ofStandby ? UInt32($0) : UInt32($0.prefix(8), radix: 16) }
+    guard let timeline, let lsn = try result.lsn(row: 0, column: 1) else {
+      throw .protocolViolation("a server without a position")
+    }
+    (self.lsn, self.timeline) = (lsn, timeline)
   }
 }
 
@@ -67,8 +86,11 @@ final class ServerProver {
     var results: [Result<PostgresResult, PostgresError>]
   }
 
+  private let asksStandby: Bool
   /// Clusters by the start of the server: behind one address there may be several servers.
   private var clusters: [Int64: UInt64] = [:]
+
+  init(asksStandby: Bool) { self.asksStandby = asksStandby }
 
   /// - Throws: as `PostgresConnection.pipeline`, and the error of the proof itself; errors of the
   ///   statements are in their results.
@@ -79,9 +101,11 @@ final class ServerProver {
   ) async throws(PostgresError) -> Answers {
     var asksIdentity = clusters.isEmpty
     while true {
-      let head = [ServerProof.statement] + (asksIdentity ? [ServerProof.identity] : [])
+      let head =
+        [asksStandby ? ServerProof.standby : ServerProof.primary]
+        + (asksIdentity ? [ServerProof.identity] : [])
       let answers = try await connection.pipeline(head + statements, deadline: deadline)
-      let proof = try ServerProof(answers[0].get())
+      let proof = try ServerProof(answers[0].get(), ofStandby: asksStandby)
       if asksIdentity { try remember(answers[1].get(), of: proof) }
       if let cluster = clusters[proof.startedAt] {
         return Answers(

@@ -9,7 +9,7 @@ internal import EventLoop
 /// but not acknowledged yet may be missing; nobody was promised it.)
 final class PrimarySource {
   private let pool: PostgresPool
-  private let prover = ServerProver()
+  private let prover = ServerProver(asksStandby: false)
 
   init(_ pool: PostgresPool) { self.pool = pool }
 
@@ -49,7 +49,7 @@ final class PrimarySource {
     } catch {
       throw .postgres(error)
     }
-    guard !answers.proof.isStandby else { throw .notPrimary }
+    guard answers.proof.isAsExpected else { throw .notPrimary }
     guard answers.proof.isReadCommitted else { throw .unprovableSnapshot }
     var results: [PostgresResult] = []
     do throws(PostgresError) {
