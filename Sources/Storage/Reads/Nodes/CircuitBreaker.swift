@@ -125,6 +125,7 @@ struct CircuitBreaker {
     case .halfOpen:
       leases.removeAll { $0.until <= now }
       switch caller {
+      // Later ones are what keeps a node without reads from staying here.
       case .probe: return isProbed || leases.isEmpty
       case .read: return isProbed && leases.count < limits.trialReadsMax
       }

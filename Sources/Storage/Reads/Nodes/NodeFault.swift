@@ -38,6 +38,19 @@ enum NodeFault: Error {
   }
 }
 
+extension StorageError {
+  /// Whether a read that the primary answered with this may be answered by another node.
+  var isOfOneNode: Bool {
+    switch self {
+    case .notPrimary, .fallbackBudgetSpent: return true
+    case .postgres(let error):
+      if case .final = NodeFault(error) { return false }
+      return true
+    default: return false
+    }
+  }
+}
+
 extension CircuitBreaker.Ending {
   /// What an error says about the node.
   ///

@@ -179,6 +179,8 @@ public final class ReadRouter {
         do throws(StorageError) {
           return try await askPrimary(statements, requirement, goal, deadline, course.waited)
         } catch {
+          // Another node would say the same.
+          guard error.isOfOneNode else { throw error }
           course.last = error
         }
       case .fail(let refusal): throw refused(refusal, course.last)
