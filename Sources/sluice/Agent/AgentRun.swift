@@ -57,7 +57,7 @@ final class AgentRun {
     let start = MonotonicTime.now()
     let watch = LinkWatch(producer, on: signals.loop)
     defer {
-      watch.stop()
+      withExtendedLifetime(watch) {}
       line.clear()
     }
     try await withThrowingDiscardingTaskGroup { group in

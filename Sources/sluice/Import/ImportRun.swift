@@ -73,7 +73,7 @@ final class ImportRun {
     progress.firstSequence = state == nil ? durableAtStart : 0
     let start = MonotonicTime.now()
     let watch = LinkWatch(producer, on: loop)
-    defer { watch.stop() }
+    defer { withExtendedLifetime(watch) {} }
     do {
       try await withThrowingDiscardingTaskGroup { group in
         for (index, file) in self.plan.files.enumerated() where !self.isStopped {

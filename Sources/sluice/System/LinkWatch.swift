@@ -1,7 +1,6 @@
 internal import Client
 internal import EventLoop
 internal import Formats
-internal import Synchronization
 
 // Says why a command waits, when it waits for long.
 
@@ -9,16 +8,14 @@ internal import Synchronization
 final class LinkWatch: Sendable {
   private static let pause = Duration.milliseconds(500)
 
-  private let isStopped = Atomic(false)
-
-  /// Watches on the loop until it is stopped.
+  /// Watches on the loop as long as somebody holds this object.
   init(_ producer: Producer, on loop: EventLoop) {
-    loop.spawn { [self] in
+    loop.spawn { [weak self] in
       var notes = WaitNotes()
       while true {
         await loop.sleep(for: Self.pause)
         let wait = await producer.wait
-        guard !isStopped.load(ordering: .relaxed) else { return }
+        guard self != nil else { return }
         guard let note = notes.next(wait, now: .now()) else { continue }
         // Over a progress line, which is drawn again.
         let start = StandardStream.error.isTerminal ? "\r\u{1B}[K" : ""
@@ -26,9 +23,6 @@ final class LinkWatch: Sendable {
       }
     }
   }
-
-  /// Says nothing more.
-  func stop() { isStopped.store(true, ordering: .relaxed) }
 }
 
 /// What there is to say about waits: one note when a wait has become long, another when its reason
