@@ -1,6 +1,4 @@
-internal import Wire
-
-// Callers of a producer that wait for something, and what ends a session for good.
+// Callers of a producer that wait for something.
 
 /// What a caller waits for.
 enum ProducerGoal {
@@ -45,21 +43,4 @@ struct ProducerWaiters {
       waiter.continuation.resume(returning: isMet(waiter.goal) ? nil : error)
     }
   }
-}
-
-extension Status {
-  /// What a client says that finds its gateway at another database than before.
-  static let otherDatabase = Status(
-    .failedPrecondition,
-    "the gateway writes into another database than this producer's values went to before; name"
-      + " the gateway of that one, or begin with a new producer id (another spool or state)",
-    reason: "OTHER_DATABASE"
-  )
-
-  /// What a client says that finds another's values under its own numbers.
-  static let producerShared = Status(
-    .dataLoss,
-    "another client writes with the same producer id",
-    reason: "SEQ_CONFLICT"
-  )
 }
