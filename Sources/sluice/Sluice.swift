@@ -33,7 +33,7 @@ struct Sluice: ParsableCommand {
           ServeCommand.self, MigrateCommand.self, DrainCommand.self, RestoreCommand.self,
         ]
       ),
-      CommandGroup(name: "Write", subcommands: [ImportCommand.self, AgentCommand.self]),
+      CommandGroup(name: "Write", subcommands: [UpsertCommand.self, ImportCommand.self, AgentCommand.self]),
       CommandGroup(
         name: "Read",
         subcommands: [

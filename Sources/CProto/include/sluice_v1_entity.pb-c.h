@@ -17,8 +17,14 @@ PROTOBUF_C__BEGIN_DECLS
 #include "sluice_v1_columns.pb-c.h"
 #include "sluice_v1_read.pb-c.h"
 
+typedef struct Sluice__V1__UpsertEntityRequest Sluice__V1__UpsertEntityRequest;
+typedef struct Sluice__V1__AttributeValue Sluice__V1__AttributeValue;
+typedef struct Sluice__V1__UpsertEntityResponse Sluice__V1__UpsertEntityResponse;
 typedef struct Sluice__V1__GetEntityRequest Sluice__V1__GetEntityRequest;
 typedef struct Sluice__V1__GetEntityResponse Sluice__V1__GetEntityResponse;
+typedef struct Sluice__V1__EntityName Sluice__V1__EntityName;
+typedef struct Sluice__V1__BatchGetEntitiesRequest Sluice__V1__BatchGetEntitiesRequest;
+typedef struct Sluice__V1__BatchGetEntitiesResponse Sluice__V1__BatchGetEntitiesResponse;
 typedef struct Sluice__V1__Entity Sluice__V1__Entity;
 typedef struct Sluice__V1__HotValue Sluice__V1__HotValue;
 typedef struct Sluice__V1__ListEntitiesRequest Sluice__V1__ListEntitiesRequest;
@@ -29,6 +35,82 @@ typedef struct Sluice__V1__ListEntitiesResponse Sluice__V1__ListEntitiesResponse
 
 
 /* --- messages --- */
+
+typedef enum {
+  SLUICE__V1__UPSERT_ENTITY_REQUEST__BY__NOT_SET = 0,
+  SLUICE__V1__UPSERT_ENTITY_REQUEST__BY_ENTITY_ID = 1,
+  SLUICE__V1__UPSERT_ENTITY_REQUEST__BY_EXTERNAL_KEY = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__UPSERT_ENTITY_REQUEST__BY__CASE)
+} Sluice__V1__UpsertEntityRequest__ByCase;
+
+typedef enum {
+  SLUICE__V1__UPSERT_ENTITY_REQUEST__OBSERVED__NOT_SET = 0,
+  SLUICE__V1__UPSERT_ENTITY_REQUEST__OBSERVED_OBSERVED_AT_UNIX_US = 4
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__UPSERT_ENTITY_REQUEST__OBSERVED__CASE)
+} Sluice__V1__UpsertEntityRequest__ObservedCase;
+
+struct  Sluice__V1__UpsertEntityRequest
+{
+  ProtobufCMessage base;
+  /*
+   * 1 to 1000, each attribute once; texts and documents together at most 1 MiB.
+   */
+  size_t n_values;
+  Sluice__V1__AttributeValue **values;
+  Sluice__V1__UpsertEntityRequest__ByCase by_case;
+  union {
+    int64_t entity_id;
+    ProtobufCBinaryData external_key;
+  };
+  Sluice__V1__UpsertEntityRequest__ObservedCase observed_case;
+  union {
+    int64_t observed_at_unix_us;
+  };
+};
+#define SLUICE__V1__UPSERT_ENTITY_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__upsert_entity_request__descriptor) \
+    , 0,NULL, SLUICE__V1__UPSERT_ENTITY_REQUEST__BY__NOT_SET, {0}, SLUICE__V1__UPSERT_ENTITY_REQUEST__OBSERVED__NOT_SET, {0} }
+
+
+struct  Sluice__V1__AttributeValue
+{
+  ProtobufCMessage base;
+  uint32_t attribute_id;
+  /*
+   * Left out: the attribute is taken out of the projection, and history is left as it is. Older
+   * values that come later stay out.
+   */
+  Sluice__V1__Value *value;
+};
+#define SLUICE__V1__ATTRIBUTE_VALUE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__attribute_value__descriptor) \
+    , 0, NULL }
+
+
+struct  Sluice__V1__UpsertEntityResponse
+{
+  ProtobufCMessage base;
+  int64_t entity_id;
+  /*
+   * The version of the projection that holds the values, or newer ones; 0 when none of the
+   * attributes is hot. Requests that share a transaction may share a version.
+   */
+  int64_t version;
+  /*
+   * Everything up to this token holds the write: for AT_LEAST reads and floor_tokens. (Reads on the
+   * same connection heed it by themselves.)
+   */
+  ProtobufCBinaryData token;
+  /*
+   * The time of each value, in the order of the request.
+   */
+  size_t n_observed_at_unix_us;
+  int64_t *observed_at_unix_us;
+};
+#define SLUICE__V1__UPSERT_ENTITY_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__upsert_entity_response__descriptor) \
+    , 0, 0, {0,NULL}, 0,NULL }
+
 
 typedef enum {
   SLUICE__V1__GET_ENTITY_REQUEST__BY__NOT_SET = 0,
@@ -61,6 +143,73 @@ struct  Sluice__V1__GetEntityResponse
 #define SLUICE__V1__GET_ENTITY_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__get_entity_response__descriptor) \
     , NULL, NULL }
+
+
+typedef enum {
+  SLUICE__V1__ENTITY_NAME__BY__NOT_SET = 0,
+  SLUICE__V1__ENTITY_NAME__BY_ENTITY_ID = 1,
+  SLUICE__V1__ENTITY_NAME__BY_EXTERNAL_KEY = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__ENTITY_NAME__BY__CASE)
+} Sluice__V1__EntityName__ByCase;
+
+/*
+ * An entity by either name.
+ */
+struct  Sluice__V1__EntityName
+{
+  ProtobufCMessage base;
+  Sluice__V1__EntityName__ByCase by_case;
+  union {
+    int64_t entity_id;
+    ProtobufCBinaryData external_key;
+  };
+};
+#define SLUICE__V1__ENTITY_NAME__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__entity_name__descriptor) \
+    , SLUICE__V1__ENTITY_NAME__BY__NOT_SET, {0} }
+
+
+struct  Sluice__V1__BatchGetEntitiesRequest
+{
+  ProtobufCMessage base;
+  /*
+   * 1 to 1000; repeats are answered each time.
+   */
+  size_t n_entities;
+  Sluice__V1__EntityName **entities;
+  /*
+   * include_staged is not possible here.
+   */
+  Sluice__V1__ReadOptions *read;
+};
+#define SLUICE__V1__BATCH_GET_ENTITIES_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__batch_get_entities_request__descriptor) \
+    , 0,NULL, NULL }
+
+
+struct  Sluice__V1__BatchGetEntitiesResponse
+{
+  ProtobufCMessage base;
+  /*
+   * Those that exist, in the order of the request.
+   */
+  size_t n_entities;
+  Sluice__V1__Entity **entities;
+  /*
+   * Places in the request, from 0 and rising, of those that do not exist.
+   */
+  size_t n_missing;
+  uint32_t *missing;
+  /*
+   * How many names of the request, from its start, this answers: entities and missing together.
+   * Fewer than asked when the answer would pass 4 MiB; ask again for the rest.
+   */
+  uint32_t answered;
+  Sluice__V1__Freshness *freshness;
+};
+#define SLUICE__V1__BATCH_GET_ENTITIES_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__batch_get_entities_response__descriptor) \
+    , 0,NULL, 0,NULL, 0, NULL }
 
 
 struct  Sluice__V1__Entity
@@ -128,6 +277,63 @@ struct  Sluice__V1__ListEntitiesResponse
     , 0,NULL, {0,NULL}, NULL }
 
 
+/* Sluice__V1__UpsertEntityRequest methods */
+void   sluice__v1__upsert_entity_request__init
+                     (Sluice__V1__UpsertEntityRequest         *message);
+size_t sluice__v1__upsert_entity_request__get_packed_size
+                     (const Sluice__V1__UpsertEntityRequest   *message);
+size_t sluice__v1__upsert_entity_request__pack
+                     (const Sluice__V1__UpsertEntityRequest   *message,
+                      uint8_t             *out);
+size_t sluice__v1__upsert_entity_request__pack_to_buffer
+                     (const Sluice__V1__UpsertEntityRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__UpsertEntityRequest *
+       sluice__v1__upsert_entity_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__upsert_entity_request__free_unpacked
+                     (Sluice__V1__UpsertEntityRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__AttributeValue methods */
+void   sluice__v1__attribute_value__init
+                     (Sluice__V1__AttributeValue         *message);
+size_t sluice__v1__attribute_value__get_packed_size
+                     (const Sluice__V1__AttributeValue   *message);
+size_t sluice__v1__attribute_value__pack
+                     (const Sluice__V1__AttributeValue   *message,
+                      uint8_t             *out);
+size_t sluice__v1__attribute_value__pack_to_buffer
+                     (const Sluice__V1__AttributeValue   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__AttributeValue *
+       sluice__v1__attribute_value__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__attribute_value__free_unpacked
+                     (Sluice__V1__AttributeValue *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__UpsertEntityResponse methods */
+void   sluice__v1__upsert_entity_response__init
+                     (Sluice__V1__UpsertEntityResponse         *message);
+size_t sluice__v1__upsert_entity_response__get_packed_size
+                     (const Sluice__V1__UpsertEntityResponse   *message);
+size_t sluice__v1__upsert_entity_response__pack
+                     (const Sluice__V1__UpsertEntityResponse   *message,
+                      uint8_t             *out);
+size_t sluice__v1__upsert_entity_response__pack_to_buffer
+                     (const Sluice__V1__UpsertEntityResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__UpsertEntityResponse *
+       sluice__v1__upsert_entity_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__upsert_entity_response__free_unpacked
+                     (Sluice__V1__UpsertEntityResponse *message,
+                      ProtobufCAllocator *allocator);
 /* Sluice__V1__GetEntityRequest methods */
 void   sluice__v1__get_entity_request__init
                      (Sluice__V1__GetEntityRequest         *message);
@@ -165,6 +371,63 @@ Sluice__V1__GetEntityResponse *
                       const uint8_t       *data);
 void   sluice__v1__get_entity_response__free_unpacked
                      (Sluice__V1__GetEntityResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__EntityName methods */
+void   sluice__v1__entity_name__init
+                     (Sluice__V1__EntityName         *message);
+size_t sluice__v1__entity_name__get_packed_size
+                     (const Sluice__V1__EntityName   *message);
+size_t sluice__v1__entity_name__pack
+                     (const Sluice__V1__EntityName   *message,
+                      uint8_t             *out);
+size_t sluice__v1__entity_name__pack_to_buffer
+                     (const Sluice__V1__EntityName   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__EntityName *
+       sluice__v1__entity_name__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__entity_name__free_unpacked
+                     (Sluice__V1__EntityName *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__BatchGetEntitiesRequest methods */
+void   sluice__v1__batch_get_entities_request__init
+                     (Sluice__V1__BatchGetEntitiesRequest         *message);
+size_t sluice__v1__batch_get_entities_request__get_packed_size
+                     (const Sluice__V1__BatchGetEntitiesRequest   *message);
+size_t sluice__v1__batch_get_entities_request__pack
+                     (const Sluice__V1__BatchGetEntitiesRequest   *message,
+                      uint8_t             *out);
+size_t sluice__v1__batch_get_entities_request__pack_to_buffer
+                     (const Sluice__V1__BatchGetEntitiesRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__BatchGetEntitiesRequest *
+       sluice__v1__batch_get_entities_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__batch_get_entities_request__free_unpacked
+                     (Sluice__V1__BatchGetEntitiesRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__BatchGetEntitiesResponse methods */
+void   sluice__v1__batch_get_entities_response__init
+                     (Sluice__V1__BatchGetEntitiesResponse         *message);
+size_t sluice__v1__batch_get_entities_response__get_packed_size
+                     (const Sluice__V1__BatchGetEntitiesResponse   *message);
+size_t sluice__v1__batch_get_entities_response__pack
+                     (const Sluice__V1__BatchGetEntitiesResponse   *message,
+                      uint8_t             *out);
+size_t sluice__v1__batch_get_entities_response__pack_to_buffer
+                     (const Sluice__V1__BatchGetEntitiesResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__BatchGetEntitiesResponse *
+       sluice__v1__batch_get_entities_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__batch_get_entities_response__free_unpacked
+                     (Sluice__V1__BatchGetEntitiesResponse *message,
                       ProtobufCAllocator *allocator);
 /* Sluice__V1__Entity methods */
 void   sluice__v1__entity__init
@@ -244,11 +507,29 @@ void   sluice__v1__list_entities_response__free_unpacked
                       ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
+typedef void (*Sluice__V1__UpsertEntityRequest_Closure)
+                 (const Sluice__V1__UpsertEntityRequest *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__AttributeValue_Closure)
+                 (const Sluice__V1__AttributeValue *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__UpsertEntityResponse_Closure)
+                 (const Sluice__V1__UpsertEntityResponse *message,
+                  void *closure_data);
 typedef void (*Sluice__V1__GetEntityRequest_Closure)
                  (const Sluice__V1__GetEntityRequest *message,
                   void *closure_data);
 typedef void (*Sluice__V1__GetEntityResponse_Closure)
                  (const Sluice__V1__GetEntityResponse *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__EntityName_Closure)
+                 (const Sluice__V1__EntityName *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__BatchGetEntitiesRequest_Closure)
+                 (const Sluice__V1__BatchGetEntitiesRequest *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__BatchGetEntitiesResponse_Closure)
+                 (const Sluice__V1__BatchGetEntitiesResponse *message,
                   void *closure_data);
 typedef void (*Sluice__V1__Entity_Closure)
                  (const Sluice__V1__Entity *message,
@@ -269,10 +550,18 @@ typedef struct Sluice__V1__EntityService_Service Sluice__V1__EntityService_Servi
 struct Sluice__V1__EntityService_Service
 {
   ProtobufCService base;
+  void (*upsert_entity)(Sluice__V1__EntityService_Service *service,
+                        const Sluice__V1__UpsertEntityRequest *input,
+                        Sluice__V1__UpsertEntityResponse_Closure closure,
+                        void *closure_data);
   void (*get_entity)(Sluice__V1__EntityService_Service *service,
                      const Sluice__V1__GetEntityRequest *input,
                      Sluice__V1__GetEntityResponse_Closure closure,
                      void *closure_data);
+  void (*batch_get_entities)(Sluice__V1__EntityService_Service *service,
+                             const Sluice__V1__BatchGetEntitiesRequest *input,
+                             Sluice__V1__BatchGetEntitiesResponse_Closure closure,
+                             void *closure_data);
   void (*list_entities)(Sluice__V1__EntityService_Service *service,
                         const Sluice__V1__ListEntitiesRequest *input,
                         Sluice__V1__ListEntitiesResponse_Closure closure,
@@ -285,12 +574,22 @@ void sluice__v1__entity_service__init (Sluice__V1__EntityService_Service *servic
     { &sluice__v1__entity_service__descriptor, protobuf_c_service_invoke_internal, NULL }
 #define SLUICE__V1__ENTITY_SERVICE__INIT(function_prefix__) \
     { SLUICE__V1__ENTITY_SERVICE__BASE_INIT,\
+      function_prefix__ ## upsert_entity,\
       function_prefix__ ## get_entity,\
+      function_prefix__ ## batch_get_entities,\
       function_prefix__ ## list_entities  }
+void sluice__v1__entity_service__upsert_entity(ProtobufCService *service,
+                                               const Sluice__V1__UpsertEntityRequest *input,
+                                               Sluice__V1__UpsertEntityResponse_Closure closure,
+                                               void *closure_data);
 void sluice__v1__entity_service__get_entity(ProtobufCService *service,
                                             const Sluice__V1__GetEntityRequest *input,
                                             Sluice__V1__GetEntityResponse_Closure closure,
                                             void *closure_data);
+void sluice__v1__entity_service__batch_get_entities(ProtobufCService *service,
+                                                    const Sluice__V1__BatchGetEntitiesRequest *input,
+                                                    Sluice__V1__BatchGetEntitiesResponse_Closure closure,
+                                                    void *closure_data);
 void sluice__v1__entity_service__list_entities(ProtobufCService *service,
                                                const Sluice__V1__ListEntitiesRequest *input,
                                                Sluice__V1__ListEntitiesResponse_Closure closure,
@@ -298,8 +597,14 @@ void sluice__v1__entity_service__list_entities(ProtobufCService *service,
 
 /* --- descriptors --- */
 
+extern const ProtobufCMessageDescriptor sluice__v1__upsert_entity_request__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__attribute_value__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__upsert_entity_response__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__get_entity_request__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__get_entity_response__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__entity_name__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__batch_get_entities_request__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__batch_get_entities_response__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__entity__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__hot_value__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__list_entities_request__descriptor;

@@ -7,7 +7,7 @@ public import EventLoop
 /// Confined to its loop's thread.
 public struct EntityReader {
   /// How an entity is named.
-  public enum Key: Equatable, Sendable {
+  public enum Key: Hashable, Sendable {
     /// By its id.
     case id(Int64)
     /// By its name.
@@ -73,6 +73,40 @@ public struct EntityReader {
         WHERE v.tenant_id = e.tenant_id AND v.entity_id = e.entity_id AND a.is_hot
         ORDER BY v.attribute_id, v.observed_at DESC, v.seq DESC) AS n) AS s ON true
     """
+
+  /// Many entities in one statement, so all as of the same moment.
+  ///
+  /// - Parameters:
+  ///   - keys: what they are called.
+  ///   - bytesMax: of all names and documents as text; the first that exists always comes.
+  ///   - tenant: whose.
+  ///   - requirement: how fresh; without what is staged.
+  ///   - deadline: until when.
+  /// - Returns: an answer for each key from the first on, nil for what does not exist; fewer than
+  ///   asked when they would pass `bytesMax`.
+  /// - Throws: `.unreadable`, and as `ReadRouter.read`.
+  public func entities(
+    named keys: [Key],
+    bytesMax: Int,
+    tenant: Int32,
+    _ requirement: ReadRequirement,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> (entities: [HotEntity?], proof: ReadProof) {
+    precondition(!requirement.includesStaged, "what is staged is read one by one")
+    let statement = NamedEntitiesStatement(keys, tenant: tenant, bytesMax: bytesMax)
+    let answer = try await router.read([statement.statement], requirement, deadline: deadline)
+    let result = answer.results[0]
+    var rows: [ProjectionRow] = []
+    for row in 0..<result.rowCount { rows.append(try ProjectionRow(result, row: row)) }
+    var entities = [HotEntity?](repeating: nil, count: keys.count)
+    let decoded = try await decoded(rows, tenant, deadline)
+    let places = try statement.places(result)
+    for (place, entity) in zip(places, decoded) { entities[place] = entity }
+    if let last = places.last, try EntityReader.found(result) > rows.count {
+      entities.removeLast(keys.count - last - 1)
+    }
+    return (entities, answer.proof)
+  }
 
   /// Entities by external key in byte order.
   ///

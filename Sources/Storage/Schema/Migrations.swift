@@ -16,7 +16,7 @@ public enum Migrations {
 
   /// All migrations, by version, without holes.
   public static let all: [Migration] = [
-    .tables, .partitions, .catalog, .producers, .staging, .operations,
+    .tables, .partitions, .catalog, .producers, .staging, .operations, .upserts,
   ]
 
   /// What to run, in order.
