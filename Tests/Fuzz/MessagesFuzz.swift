@@ -12,7 +12,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
   let input = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: data, count: size))
   guard size > 0 else { return 0 }
   let bytes = input.extracting(droppingFirst: 1)
-  switch input.byte(at: 0) % 42 {
+  switch input.byte(at: 0) % 45 {
   case 0: readColumns(bytes)
   case 1: readWriteRequest(bytes)
   case 2: roundTrip(Value.self, bytes)
@@ -54,6 +54,9 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
   case 39: roundTrip(EntityName.self, bytes)
   case 40: roundTrip(BatchGetEntitiesRequest.self, bytes)
   case 41: roundTrip(BatchGetEntitiesResponse.self, bytes)
+  case 42: roundTrip(EntityFilter.self, bytes)
+  case 43: roundTrip(FilterStep.self, bytes)
+  case 44: roundTrip(Comparison.self, bytes)
   default: roundTrip(Status.self, bytes)
   }
   return 0

@@ -153,6 +153,26 @@ enum RandomMessages {
     }
   }
 
+  static func filter(_ random: inout Random) -> EntityFilter {
+    EntityFilter(
+      steps: list(&random) {
+        switch Int.random(in: 0..<4, using: &$0) {
+        case 0: .all(number(&$0))
+        case 1: .any(number(&$0))
+        case 2: .not
+        default:
+          .comparison(
+            Comparison(
+              attributeID: number(&$0),
+              relation: any(&$0, .unspecified),
+              value: Bool.random(using: &$0) ? value(&$0) : nil
+            )
+          )
+        }
+      }
+    )
+  }
+
   static func entityKey(_ random: inout Random) -> GetEntityRequest.Key {
     Bool.random(using: &random) ? .entityID(number(&random)) : .externalKey(text(&random))
   }
@@ -288,8 +308,12 @@ enum RandomMessages {
         pageSize: number(&random),
         pageToken: bytes(&random),
         externalKeyPrefix: text(&random),
-        read: readOptions(&random)
+        read: readOptions(&random),
+        filter: Bool.random(using: &random) ? filter(&random) : nil,
+        orderByAttributeID: number(&random),
+        isDescending: Bool.random(using: &random)
       ),
+      filter(&random), Comparison(attributeID: number(&random)), FilterStep.not,
       ListEntitiesResponse(
         entities: list(&random) { entity(&$0) },
         nextPageToken: bytes(&random),

@@ -28,11 +28,41 @@ typedef struct Sluice__V1__BatchGetEntitiesResponse Sluice__V1__BatchGetEntities
 typedef struct Sluice__V1__Entity Sluice__V1__Entity;
 typedef struct Sluice__V1__HotValue Sluice__V1__HotValue;
 typedef struct Sluice__V1__ListEntitiesRequest Sluice__V1__ListEntitiesRequest;
+typedef struct Sluice__V1__EntityFilter Sluice__V1__EntityFilter;
+typedef struct Sluice__V1__FilterStep Sluice__V1__FilterStep;
+typedef struct Sluice__V1__Comparison Sluice__V1__Comparison;
 typedef struct Sluice__V1__ListEntitiesResponse Sluice__V1__ListEntitiesResponse;
 
 
 /* --- enums --- */
 
+typedef enum _Sluice__V1__Relation {
+  /*
+   * refused
+   */
+  SLUICE__V1__RELATION__RELATION_UNSPECIFIED = 0,
+  SLUICE__V1__RELATION__RELATION_EXISTS = 1,
+  /*
+   * documents as jsonb compares them; NaN equals NaN
+   */
+  SLUICE__V1__RELATION__RELATION_EQUAL = 2,
+  /*
+   * has a value, and another one
+   */
+  SLUICE__V1__RELATION__RELATION_NOT_EQUAL = 3,
+  /*
+   * numbers, integers and labels; NaN is greater than all numbers
+   */
+  SLUICE__V1__RELATION__RELATION_LESS = 4,
+  SLUICE__V1__RELATION__RELATION_LESS_OR_EQUAL = 5,
+  SLUICE__V1__RELATION__RELATION_GREATER = 6,
+  SLUICE__V1__RELATION__RELATION_GREATER_OR_EQUAL = 7,
+  /*
+   * labels
+   */
+  SLUICE__V1__RELATION__RELATION_PREFIX = 8
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__RELATION)
+} Sluice__V1__Relation;
 
 /* --- messages --- */
 
@@ -255,10 +285,96 @@ struct  Sluice__V1__ListEntitiesRequest
    */
   ProtobufCBinaryData external_key_prefix;
   Sluice__V1__ReadOptions *read;
+  /*
+   * Only entities that meet this condition.
+   */
+  Sluice__V1__EntityFilter *filter;
+  /*
+   * The number, integer or label that entities are ordered by; those without it come last. 0 orders
+   * by external key. Equal values are ordered by external key, ascending. Labels and keys compare by
+   * their bytes.
+   */
+  uint32_t order_by_attribute_id;
+  /*
+   * Largest first.
+   */
+  protobuf_c_boolean descending;
 };
 #define SLUICE__V1__LIST_ENTITIES_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__list_entities_request__descriptor) \
-    , 0, {0,NULL}, {0,NULL}, NULL }
+    , 0, {0,NULL}, {0,NULL}, NULL, NULL, 0, 0 }
+
+
+/*
+ * A condition on newest values, in postfix order: each step takes results of steps before it and
+ * leaves one; one result is left at the end. `site = "a" AND NOT temperature > 20` is
+ *   comparison{site EQUAL "a"}, comparison{temperature GREATER 20}, negation, all 2.
+ */
+struct  Sluice__V1__EntityFilter
+{
+  ProtobufCMessage base;
+  /*
+   * 1 to 100.
+   */
+  size_t n_steps;
+  Sluice__V1__FilterStep **steps;
+};
+#define SLUICE__V1__ENTITY_FILTER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__entity_filter__descriptor) \
+    , 0,NULL }
+
+
+typedef enum {
+  SLUICE__V1__FILTER_STEP__STEP__NOT_SET = 0,
+  SLUICE__V1__FILTER_STEP__STEP_COMPARISON = 1,
+  SLUICE__V1__FILTER_STEP__STEP_ALL = 2,
+  SLUICE__V1__FILTER_STEP__STEP_ANY = 3,
+  SLUICE__V1__FILTER_STEP__STEP_NEGATION = 4
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__FILTER_STEP__STEP__CASE)
+} Sluice__V1__FilterStep__StepCase;
+
+struct  Sluice__V1__FilterStep
+{
+  ProtobufCMessage base;
+  Sluice__V1__FilterStep__StepCase step_case;
+  union {
+    Sluice__V1__Comparison *comparison;
+    /*
+     * Takes so many results: whether all of them are true.
+     */
+    uint32_t all;
+    /*
+     * Takes so many results: whether any of them is true.
+     */
+    uint32_t any;
+    /*
+     * Takes one result: whether it is not true. The field is always true.
+     */
+    protobuf_c_boolean negation;
+  };
+};
+#define SLUICE__V1__FILTER_STEP__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__filter_step__descriptor) \
+    , SLUICE__V1__FILTER_STEP__STEP__NOT_SET, {0} }
+
+
+/*
+ * Compares the newest value of an attribute. False of an entity that has none, whatever the relation;
+ * so NOT EQUAL and the negation of EQUAL differ there.
+ */
+struct  Sluice__V1__Comparison
+{
+  ProtobufCMessage base;
+  uint32_t attribute_id;
+  Sluice__V1__Relation relation;
+  /*
+   * Of the attribute's own type; not set for EXISTS.
+   */
+  Sluice__V1__Value *value;
+};
+#define SLUICE__V1__COMPARISON__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__comparison__descriptor) \
+    , 0, SLUICE__V1__RELATION__RELATION_UNSPECIFIED, NULL }
 
 
 struct  Sluice__V1__ListEntitiesResponse
@@ -486,6 +602,63 @@ Sluice__V1__ListEntitiesRequest *
 void   sluice__v1__list_entities_request__free_unpacked
                      (Sluice__V1__ListEntitiesRequest *message,
                       ProtobufCAllocator *allocator);
+/* Sluice__V1__EntityFilter methods */
+void   sluice__v1__entity_filter__init
+                     (Sluice__V1__EntityFilter         *message);
+size_t sluice__v1__entity_filter__get_packed_size
+                     (const Sluice__V1__EntityFilter   *message);
+size_t sluice__v1__entity_filter__pack
+                     (const Sluice__V1__EntityFilter   *message,
+                      uint8_t             *out);
+size_t sluice__v1__entity_filter__pack_to_buffer
+                     (const Sluice__V1__EntityFilter   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__EntityFilter *
+       sluice__v1__entity_filter__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__entity_filter__free_unpacked
+                     (Sluice__V1__EntityFilter *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__FilterStep methods */
+void   sluice__v1__filter_step__init
+                     (Sluice__V1__FilterStep         *message);
+size_t sluice__v1__filter_step__get_packed_size
+                     (const Sluice__V1__FilterStep   *message);
+size_t sluice__v1__filter_step__pack
+                     (const Sluice__V1__FilterStep   *message,
+                      uint8_t             *out);
+size_t sluice__v1__filter_step__pack_to_buffer
+                     (const Sluice__V1__FilterStep   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__FilterStep *
+       sluice__v1__filter_step__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__filter_step__free_unpacked
+                     (Sluice__V1__FilterStep *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__Comparison methods */
+void   sluice__v1__comparison__init
+                     (Sluice__V1__Comparison         *message);
+size_t sluice__v1__comparison__get_packed_size
+                     (const Sluice__V1__Comparison   *message);
+size_t sluice__v1__comparison__pack
+                     (const Sluice__V1__Comparison   *message,
+                      uint8_t             *out);
+size_t sluice__v1__comparison__pack_to_buffer
+                     (const Sluice__V1__Comparison   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__Comparison *
+       sluice__v1__comparison__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__comparison__free_unpacked
+                     (Sluice__V1__Comparison *message,
+                      ProtobufCAllocator *allocator);
 /* Sluice__V1__ListEntitiesResponse methods */
 void   sluice__v1__list_entities_response__init
                      (Sluice__V1__ListEntitiesResponse         *message);
@@ -539,6 +712,15 @@ typedef void (*Sluice__V1__HotValue_Closure)
                   void *closure_data);
 typedef void (*Sluice__V1__ListEntitiesRequest_Closure)
                  (const Sluice__V1__ListEntitiesRequest *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__EntityFilter_Closure)
+                 (const Sluice__V1__EntityFilter *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__FilterStep_Closure)
+                 (const Sluice__V1__FilterStep *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__Comparison_Closure)
+                 (const Sluice__V1__Comparison *message,
                   void *closure_data);
 typedef void (*Sluice__V1__ListEntitiesResponse_Closure)
                  (const Sluice__V1__ListEntitiesResponse *message,
@@ -597,6 +779,7 @@ void sluice__v1__entity_service__list_entities(ProtobufCService *service,
 
 /* --- descriptors --- */
 
+extern const ProtobufCEnumDescriptor    sluice__v1__relation__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__upsert_entity_request__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__attribute_value__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__upsert_entity_response__descriptor;
@@ -608,6 +791,9 @@ extern const ProtobufCMessageDescriptor sluice__v1__batch_get_entities_response_
 extern const ProtobufCMessageDescriptor sluice__v1__entity__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__hot_value__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__list_entities_request__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__entity_filter__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__filter_step__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__comparison__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__list_entities_response__descriptor;
 extern const ProtobufCServiceDescriptor sluice__v1__entity_service__descriptor;
 

@@ -96,21 +96,13 @@ enum EntityService {
       throw .invalid("read.include_staged", "is not possible in lists")
     }
     let limit = try Status.pageSize(message.pageSize, default: pageDefault, max: pageMax)
-    let prefix = message.externalKeyPrefix
-    try Status.check("external_key_prefix", prefix, bytes: 0...RequestLimits.keyBytes.upperBound)
-    let page = try await call.storage { () throws(StorageError) in
-      let after = try PageToken.text(
-        message.pageToken,
-        kind: "entities",
-        tenant: call.tenant,
-        prefix: prefix
-      )
-      return try await reader(call).entities(
-        prefix: prefix,
-        after: after,
+    let list = try list(message, call)
+    let page = try await call.storage("filter.steps") { () throws(StorageError) in
+      try await reader(call).entities(
+        list,
+        pageToken: message.pageToken,
         limit: limit,
         bytesMax: RequestLimits.answerBytesMax,
-        tenant: call.tenant,
         requirement,
         deadline: call.request.deadline
       )
@@ -126,20 +118,44 @@ enum EntityService {
       return ListEntitiesResponse(freshness: Freshness(page.proof))
     }
     let hasMore = page.hasMore || fitting.count < page.entities.count
-    let token =
-      hasMore
-      ? PageToken.seal(
-        text: last.externalKey,
-        kind: "entities",
-        tenant: call.tenant,
-        prefix: prefix
-      )
-      : []
     return ListEntitiesResponse(
       entities: fitting.map { Entity($0) },
-      nextPageToken: token,
+      nextPageToken: hasMore ? list.pageToken(after: last) : [],
       freshness: Freshness(page.proof)
     )
+  }
+
+  private static func list(
+    _ message: ListEntitiesRequest,
+    _ call: Call
+  ) throws(Status) -> EntityList {
+    let prefix = message.externalKeyPrefix
+    try Status.check("external_key_prefix", prefix, bytes: 0...RequestLimits.keyBytes.upperBound)
+    var list = EntityList(tenant: call.tenant, prefix: prefix)
+    let attributeID = message.orderByAttributeID
+    list.order = EntityOrder(
+      attributeID: attributeID == 0 ? nil : attributeID,
+      isDescending: message.isDescending
+    )
+    guard let filter = message.filter else { return list }
+    let range = 1...Storage.EntityFilter.stepsMax
+    try Status.check("filter.steps", count: filter.steps.count, range)
+    var steps: [Storage.EntityFilter.Step] = []
+    for (index, step) in filter.steps.enumerated() {
+      switch step {
+      case .comparison(let comparison):
+        guard let relation = Storage.EntityFilter.Relation(comparison.relation) else {
+          throw .invalid("filter.steps[\(index)].comparison.relation", "is not set")
+        }
+        let value = comparison.value.map { StoredValue($0) }
+        steps.append(.comparison(attributeID: comparison.attributeID, relation, value))
+      case .all(let count): steps.append(.all(Int(count)))
+      case .any(let count): steps.append(.any(Int(count)))
+      case .not: steps.append(.not)
+      }
+    }
+    list.filter = Storage.EntityFilter(steps)
+    return list
   }
 
   private static func reader(_ call: Call) -> EntityReader {
@@ -184,5 +200,22 @@ extension HotValue {
       value: value,
       observedAtMicroseconds: newest.observedAtMicroseconds
     )
+  }
+}
+
+extension Storage.EntityFilter.Relation {
+  /// nil for what is not said.
+  fileprivate init?(_ relation: Relation) {
+    switch relation {
+    case .unspecified: return nil
+    case .exists: self = .exists
+    case .equal: self = .equal
+    case .notEqual: self = .notEqual
+    case .less: self = .less
+    case .lessOrEqual: self = .lessOrEqual
+    case .greater: self = .greater
+    case .greaterOrEqual: self = .greaterOrEqual
+    case .prefix: self = .prefix
+    }
   }
 }

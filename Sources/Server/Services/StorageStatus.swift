@@ -106,6 +106,17 @@ extension Status {
         "one entry alone does not fit into an answer",
         reason: "VALUE_TOO_LARGE"
       )
+    case .badFilter(let step, let problem):
+      self = .invalid("filter.steps[\(step)]", problem.rawValue, reason: "BAD_FILTER")
+    case .notOrderable:
+      self = .invalid("order_by_attribute_id", FilterProblem.notOrderable.rawValue)
+    case .orderNotFound:
+      self = Status(
+        .notFound,
+        "there is no such attribute",
+        reason: "ATTRIBUTE_NOT_FOUND",
+        metadata: [KeyValue("field", "order_by_attribute_id")]
+      )
     case .tooManyUpserts:
       self = Status(
         .resourceExhausted,

@@ -134,7 +134,8 @@ extension Status {
 }
 
 extension StoredValue {
-  fileprivate init(_ value: Value) {
+  /// A value that a client sent.
+  init(_ value: Value) {
     switch value {
     case .number(let number): self = .number(number)
     case .integer(let integer): self = .integer(integer)

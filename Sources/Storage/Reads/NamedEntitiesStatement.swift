@@ -47,8 +47,8 @@ struct NamedEntitiesStatement {
     return places
   }
 
-  /// Sizes are added up in two steps, as stored and then as text, so that huge documents are
-  /// neither built nor sent beyond the limit. The first row always comes.
+  // Sizes are added up in two steps, as stored and then as text, so that huge documents are neither
+  // built nor sent beyond the limit. The first row always comes.
   private static let sql = """
     SELECT t.entity_id, t.external_key, t.version, t.attrs, t.times, NULL::text, NULL::text, t.found,
       t.place

@@ -129,7 +129,9 @@ public final class PointReads {
           deadline: group.deadline
         )
         for entity in entities {
-          answers.append(entity.map { .success(($0, proof)) } ?? .failure(.entityNotFound(index: 0)))
+          answers.append(
+            entity.map { .success(($0, proof)) } ?? .failure(.entityNotFound(index: 0))
+          )
         }
       } catch {
         let missing = group.keys.count - answers.count

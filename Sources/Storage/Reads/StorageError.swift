@@ -40,6 +40,12 @@ public enum StorageError: Error, Equatable, Sendable {
   case sumOverflow
   /// One value alone does not fit into an answer.
   case valueTooLarge
+  /// The condition of a list makes no sense at this step.
+  case badFilter(step: Int, FilterProblem)
+  /// What a list is ordered by has no order.
+  case notOrderable
+  /// What a list is ordered by does not exist.
+  case orderNotFound
   /// Too many upserts wait to be written.
   case tooManyUpserts
   /// The newest values of the entity would need too much room.

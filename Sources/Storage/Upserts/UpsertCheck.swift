@@ -31,7 +31,7 @@ public struct UpsertCheck {
     public var reason: RejectReason
   }
 
-  /// The first thing that is wrong with an upsert; nil when it may be written.
+  /// Looks for what is wrong with an upsert.
   ///
   /// The ids must have been made known to the catalog before, as far as they exist.
   ///
@@ -40,6 +40,7 @@ public struct UpsertCheck {
   ///   - catalog: its tenant's.
   ///   - limits: the gateway's.
   ///   - now: the gateway's clock, microseconds since 1970.
+  /// - Returns: the first thing that is wrong; nil when it may be written.
   public static func finding(
     _ upsert: Upsert,
     _ catalog: CatalogIndex,

@@ -48,6 +48,9 @@ public final class UpsertLane {
   /// Whether nothing waits or is being written.
   public var isIdle: Bool { queue.isEmpty && writing == 0 }
 
+  /// Upserts that wait for a transaction.
+  var waitingCount: Int { queue.count }
+
   /// Writes an upsert; the caller has checked it with `UpsertCheck`.
   ///
   /// - Throws: `.tooManyUpserts`, `.projectionFull`, `.valueRefused`, `.outcomeUnknown` when it may
@@ -183,10 +186,8 @@ public final class UpsertLane {
         throw .protocolViolation("the transaction was not committed")
       }
       isCommitted = true
-      // Cancelled while it waited for a synchronous standby: here it is, there it may not be.
-      guard !connection.notices.contains(where: { $0.severity == "WARNING" }) else {
-        throw .cancelled(outcomeUnknown: true)
-      }
+      // Cancelled by an operator while it waited for a synchronous replica: here it is, there not.
+      try connection.requireReplication()
       let identity = asksIdentity ? try results[4].get() : nil
       let token = try await token(results[3].get(), identity, connection, deadline)
       return try statement.outcomes(written, token: token)

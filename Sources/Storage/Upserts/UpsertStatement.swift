@@ -1,4 +1,4 @@
-// One transaction for the upserts of a group: written, committed, and where the log stands after it.
+// One transaction for the upserts of a group: written, committed, and where the log is after it.
 
 /// The pipeline of a group; constant texts, values as arrays only.
 struct UpsertStatement {
