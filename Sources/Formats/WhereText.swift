@@ -12,8 +12,8 @@
 /// literal    = "text" or 'text' with the escapes of JSON, or a bare word: 20, -1.5e3, true, NaN
 /// ```
 ///
-/// Words of the language may be written in any case; names and texts are as they are. A condition on
-/// an attribute that an entity does not have is false, whatever it compares.
+/// Words of the language may be written in any case; names and texts are as they are. A condition
+/// on an attribute that an entity does not have is false, whatever it compares.
 public struct WhereText: Equatable, Sendable {
   /// How a value is compared.
   public enum Relation: Equatable, Sendable, CaseIterable {

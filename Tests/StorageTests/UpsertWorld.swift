@@ -50,7 +50,7 @@ struct UpsertWorld {
     let loop = readers.database.loop
     nonisolated(unsafe) let world = self
     let lanes = lanes.count
-    // A writer that is woken runs behind the tasks that are there already: all of them are one group.
+    // A writer that is woken runs behind the tasks that are there already: they are one group.
     if starting { start() }
     return await withTaskGroup(of: (Int, Result<UpsertOutcome, StorageError>).self) { group in
       for (index, upsert) in upserts.enumerated() {
