@@ -7,6 +7,141 @@
 #endif
 
 #include "sluice_v1_entity.pb-c.h"
+void   sluice__v1__upsert_entity_request__init
+                     (Sluice__V1__UpsertEntityRequest         *message)
+{
+  static const Sluice__V1__UpsertEntityRequest init_value = SLUICE__V1__UPSERT_ENTITY_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__upsert_entity_request__get_packed_size
+                     (const Sluice__V1__UpsertEntityRequest *message)
+{
+  assert(message->base.descriptor == &sluice__v1__upsert_entity_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__upsert_entity_request__pack
+                     (const Sluice__V1__UpsertEntityRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__upsert_entity_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__upsert_entity_request__pack_to_buffer
+                     (const Sluice__V1__UpsertEntityRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__upsert_entity_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__UpsertEntityRequest *
+       sluice__v1__upsert_entity_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__UpsertEntityRequest *)
+     protobuf_c_message_unpack (&sluice__v1__upsert_entity_request__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__upsert_entity_request__free_unpacked
+                     (Sluice__V1__UpsertEntityRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__upsert_entity_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sluice__v1__attribute_value__init
+                     (Sluice__V1__AttributeValue         *message)
+{
+  static const Sluice__V1__AttributeValue init_value = SLUICE__V1__ATTRIBUTE_VALUE__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__attribute_value__get_packed_size
+                     (const Sluice__V1__AttributeValue *message)
+{
+  assert(message->base.descriptor == &sluice__v1__attribute_value__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__attribute_value__pack
+                     (const Sluice__V1__AttributeValue *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__attribute_value__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__attribute_value__pack_to_buffer
+                     (const Sluice__V1__AttributeValue *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__attribute_value__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__AttributeValue *
+       sluice__v1__attribute_value__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__AttributeValue *)
+     protobuf_c_message_unpack (&sluice__v1__attribute_value__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__attribute_value__free_unpacked
+                     (Sluice__V1__AttributeValue *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__attribute_value__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sluice__v1__upsert_entity_response__init
+                     (Sluice__V1__UpsertEntityResponse         *message)
+{
+  static const Sluice__V1__UpsertEntityResponse init_value = SLUICE__V1__UPSERT_ENTITY_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__upsert_entity_response__get_packed_size
+                     (const Sluice__V1__UpsertEntityResponse *message)
+{
+  assert(message->base.descriptor == &sluice__v1__upsert_entity_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__upsert_entity_response__pack
+                     (const Sluice__V1__UpsertEntityResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__upsert_entity_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__upsert_entity_response__pack_to_buffer
+                     (const Sluice__V1__UpsertEntityResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__upsert_entity_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__UpsertEntityResponse *
+       sluice__v1__upsert_entity_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__UpsertEntityResponse *)
+     protobuf_c_message_unpack (&sluice__v1__upsert_entity_response__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__upsert_entity_response__free_unpacked
+                     (Sluice__V1__UpsertEntityResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__upsert_entity_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   sluice__v1__get_entity_request__init
                      (Sluice__V1__GetEntityRequest         *message)
 {
@@ -95,6 +230,141 @@ void   sluice__v1__get_entity_response__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &sluice__v1__get_entity_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sluice__v1__entity_name__init
+                     (Sluice__V1__EntityName         *message)
+{
+  static const Sluice__V1__EntityName init_value = SLUICE__V1__ENTITY_NAME__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__entity_name__get_packed_size
+                     (const Sluice__V1__EntityName *message)
+{
+  assert(message->base.descriptor == &sluice__v1__entity_name__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__entity_name__pack
+                     (const Sluice__V1__EntityName *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__entity_name__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__entity_name__pack_to_buffer
+                     (const Sluice__V1__EntityName *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__entity_name__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__EntityName *
+       sluice__v1__entity_name__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__EntityName *)
+     protobuf_c_message_unpack (&sluice__v1__entity_name__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__entity_name__free_unpacked
+                     (Sluice__V1__EntityName *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__entity_name__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sluice__v1__batch_get_entities_request__init
+                     (Sluice__V1__BatchGetEntitiesRequest         *message)
+{
+  static const Sluice__V1__BatchGetEntitiesRequest init_value = SLUICE__V1__BATCH_GET_ENTITIES_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__batch_get_entities_request__get_packed_size
+                     (const Sluice__V1__BatchGetEntitiesRequest *message)
+{
+  assert(message->base.descriptor == &sluice__v1__batch_get_entities_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__batch_get_entities_request__pack
+                     (const Sluice__V1__BatchGetEntitiesRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__batch_get_entities_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__batch_get_entities_request__pack_to_buffer
+                     (const Sluice__V1__BatchGetEntitiesRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__batch_get_entities_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__BatchGetEntitiesRequest *
+       sluice__v1__batch_get_entities_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__BatchGetEntitiesRequest *)
+     protobuf_c_message_unpack (&sluice__v1__batch_get_entities_request__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__batch_get_entities_request__free_unpacked
+                     (Sluice__V1__BatchGetEntitiesRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__batch_get_entities_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sluice__v1__batch_get_entities_response__init
+                     (Sluice__V1__BatchGetEntitiesResponse         *message)
+{
+  static const Sluice__V1__BatchGetEntitiesResponse init_value = SLUICE__V1__BATCH_GET_ENTITIES_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__batch_get_entities_response__get_packed_size
+                     (const Sluice__V1__BatchGetEntitiesResponse *message)
+{
+  assert(message->base.descriptor == &sluice__v1__batch_get_entities_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__batch_get_entities_response__pack
+                     (const Sluice__V1__BatchGetEntitiesResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__batch_get_entities_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__batch_get_entities_response__pack_to_buffer
+                     (const Sluice__V1__BatchGetEntitiesResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__batch_get_entities_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__BatchGetEntitiesResponse *
+       sluice__v1__batch_get_entities_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__BatchGetEntitiesResponse *)
+     protobuf_c_message_unpack (&sluice__v1__batch_get_entities_response__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__batch_get_entities_response__free_unpacked
+                     (Sluice__V1__BatchGetEntitiesResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__batch_get_entities_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   sluice__v1__entity__init
@@ -232,6 +502,141 @@ void   sluice__v1__list_entities_request__free_unpacked
   assert(message->base.descriptor == &sluice__v1__list_entities_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   sluice__v1__entity_filter__init
+                     (Sluice__V1__EntityFilter         *message)
+{
+  static const Sluice__V1__EntityFilter init_value = SLUICE__V1__ENTITY_FILTER__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__entity_filter__get_packed_size
+                     (const Sluice__V1__EntityFilter *message)
+{
+  assert(message->base.descriptor == &sluice__v1__entity_filter__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__entity_filter__pack
+                     (const Sluice__V1__EntityFilter *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__entity_filter__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__entity_filter__pack_to_buffer
+                     (const Sluice__V1__EntityFilter *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__entity_filter__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__EntityFilter *
+       sluice__v1__entity_filter__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__EntityFilter *)
+     protobuf_c_message_unpack (&sluice__v1__entity_filter__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__entity_filter__free_unpacked
+                     (Sluice__V1__EntityFilter *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__entity_filter__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sluice__v1__filter_step__init
+                     (Sluice__V1__FilterStep         *message)
+{
+  static const Sluice__V1__FilterStep init_value = SLUICE__V1__FILTER_STEP__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__filter_step__get_packed_size
+                     (const Sluice__V1__FilterStep *message)
+{
+  assert(message->base.descriptor == &sluice__v1__filter_step__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__filter_step__pack
+                     (const Sluice__V1__FilterStep *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__filter_step__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__filter_step__pack_to_buffer
+                     (const Sluice__V1__FilterStep *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__filter_step__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__FilterStep *
+       sluice__v1__filter_step__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__FilterStep *)
+     protobuf_c_message_unpack (&sluice__v1__filter_step__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__filter_step__free_unpacked
+                     (Sluice__V1__FilterStep *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__filter_step__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sluice__v1__comparison__init
+                     (Sluice__V1__Comparison         *message)
+{
+  static const Sluice__V1__Comparison init_value = SLUICE__V1__COMPARISON__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__comparison__get_packed_size
+                     (const Sluice__V1__Comparison *message)
+{
+  assert(message->base.descriptor == &sluice__v1__comparison__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__comparison__pack
+                     (const Sluice__V1__Comparison *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__comparison__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__comparison__pack_to_buffer
+                     (const Sluice__V1__Comparison *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__comparison__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__Comparison *
+       sluice__v1__comparison__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__Comparison *)
+     protobuf_c_message_unpack (&sluice__v1__comparison__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__comparison__free_unpacked
+                     (Sluice__V1__Comparison *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__comparison__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   sluice__v1__list_entities_response__init
                      (Sluice__V1__ListEntitiesResponse         *message)
 {
@@ -277,6 +682,211 @@ void   sluice__v1__list_entities_response__free_unpacked
   assert(message->base.descriptor == &sluice__v1__list_entities_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+static const ProtobufCFieldDescriptor sluice__v1__upsert_entity_request__field_descriptors[4] =
+{
+  {
+    "entity_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Sluice__V1__UpsertEntityRequest, by_case),
+    offsetof(Sluice__V1__UpsertEntityRequest, entity_id),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "external_key",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Sluice__V1__UpsertEntityRequest, by_case),
+    offsetof(Sluice__V1__UpsertEntityRequest, external_key),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "values",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Sluice__V1__UpsertEntityRequest, n_values),
+    offsetof(Sluice__V1__UpsertEntityRequest, values),
+    &sluice__v1__attribute_value__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "observed_at_unix_us",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Sluice__V1__UpsertEntityRequest, observed_case),
+    offsetof(Sluice__V1__UpsertEntityRequest, observed_at_unix_us),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__upsert_entity_request__field_indices_by_name[] = {
+  0,   /* field[0] = entity_id */
+  1,   /* field[1] = external_key */
+  3,   /* field[3] = observed_at_unix_us */
+  2,   /* field[2] = values */
+};
+static const ProtobufCIntRange sluice__v1__upsert_entity_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor sluice__v1__upsert_entity_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.UpsertEntityRequest",
+  "UpsertEntityRequest",
+  "Sluice__V1__UpsertEntityRequest",
+  "sluice.v1",
+  sizeof(Sluice__V1__UpsertEntityRequest),
+  4,
+  sluice__v1__upsert_entity_request__field_descriptors,
+  sluice__v1__upsert_entity_request__field_indices_by_name,
+  1,  sluice__v1__upsert_entity_request__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__upsert_entity_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__attribute_value__field_descriptors[2] =
+{
+  {
+    "attribute_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED32,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__AttributeValue, attribute_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "value",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__AttributeValue, value),
+    &sluice__v1__value__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__attribute_value__field_indices_by_name[] = {
+  0,   /* field[0] = attribute_id */
+  1,   /* field[1] = value */
+};
+static const ProtobufCIntRange sluice__v1__attribute_value__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor sluice__v1__attribute_value__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.AttributeValue",
+  "AttributeValue",
+  "Sluice__V1__AttributeValue",
+  "sluice.v1",
+  sizeof(Sluice__V1__AttributeValue),
+  2,
+  sluice__v1__attribute_value__field_descriptors,
+  sluice__v1__attribute_value__field_indices_by_name,
+  1,  sluice__v1__attribute_value__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__attribute_value__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__upsert_entity_response__field_descriptors[4] =
+{
+  {
+    "entity_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SFIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__UpsertEntityResponse, entity_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__UpsertEntityResponse, version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "token",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__UpsertEntityResponse, token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "observed_at_unix_us",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Sluice__V1__UpsertEntityResponse, n_observed_at_unix_us),
+    offsetof(Sluice__V1__UpsertEntityResponse, observed_at_unix_us),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__upsert_entity_response__field_indices_by_name[] = {
+  0,   /* field[0] = entity_id */
+  3,   /* field[3] = observed_at_unix_us */
+  2,   /* field[2] = token */
+  1,   /* field[1] = version */
+};
+static const ProtobufCIntRange sluice__v1__upsert_entity_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor sluice__v1__upsert_entity_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.UpsertEntityResponse",
+  "UpsertEntityResponse",
+  "Sluice__V1__UpsertEntityResponse",
+  "sluice.v1",
+  sizeof(Sluice__V1__UpsertEntityResponse),
+  4,
+  sluice__v1__upsert_entity_response__field_descriptors,
+  sluice__v1__upsert_entity_response__field_indices_by_name,
+  1,  sluice__v1__upsert_entity_response__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__upsert_entity_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor sluice__v1__get_entity_request__field_descriptors[3] =
 {
   {
@@ -390,6 +1000,185 @@ const ProtobufCMessageDescriptor sluice__v1__get_entity_response__descriptor =
   sluice__v1__get_entity_response__field_indices_by_name,
   1,  sluice__v1__get_entity_response__number_ranges,
   (ProtobufCMessageInit) sluice__v1__get_entity_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__entity_name__field_descriptors[2] =
+{
+  {
+    "entity_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Sluice__V1__EntityName, by_case),
+    offsetof(Sluice__V1__EntityName, entity_id),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "external_key",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Sluice__V1__EntityName, by_case),
+    offsetof(Sluice__V1__EntityName, external_key),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__entity_name__field_indices_by_name[] = {
+  0,   /* field[0] = entity_id */
+  1,   /* field[1] = external_key */
+};
+static const ProtobufCIntRange sluice__v1__entity_name__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor sluice__v1__entity_name__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.EntityName",
+  "EntityName",
+  "Sluice__V1__EntityName",
+  "sluice.v1",
+  sizeof(Sluice__V1__EntityName),
+  2,
+  sluice__v1__entity_name__field_descriptors,
+  sluice__v1__entity_name__field_indices_by_name,
+  1,  sluice__v1__entity_name__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__entity_name__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__batch_get_entities_request__field_descriptors[2] =
+{
+  {
+    "entities",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Sluice__V1__BatchGetEntitiesRequest, n_entities),
+    offsetof(Sluice__V1__BatchGetEntitiesRequest, entities),
+    &sluice__v1__entity_name__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "read",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__BatchGetEntitiesRequest, read),
+    &sluice__v1__read_options__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__batch_get_entities_request__field_indices_by_name[] = {
+  0,   /* field[0] = entities */
+  1,   /* field[1] = read */
+};
+static const ProtobufCIntRange sluice__v1__batch_get_entities_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor sluice__v1__batch_get_entities_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.BatchGetEntitiesRequest",
+  "BatchGetEntitiesRequest",
+  "Sluice__V1__BatchGetEntitiesRequest",
+  "sluice.v1",
+  sizeof(Sluice__V1__BatchGetEntitiesRequest),
+  2,
+  sluice__v1__batch_get_entities_request__field_descriptors,
+  sluice__v1__batch_get_entities_request__field_indices_by_name,
+  1,  sluice__v1__batch_get_entities_request__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__batch_get_entities_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__batch_get_entities_response__field_descriptors[4] =
+{
+  {
+    "entities",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Sluice__V1__BatchGetEntitiesResponse, n_entities),
+    offsetof(Sluice__V1__BatchGetEntitiesResponse, entities),
+    &sluice__v1__entity__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "missing",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Sluice__V1__BatchGetEntitiesResponse, n_missing),
+    offsetof(Sluice__V1__BatchGetEntitiesResponse, missing),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "answered",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED32,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__BatchGetEntitiesResponse, answered),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "freshness",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__BatchGetEntitiesResponse, freshness),
+    &sluice__v1__freshness__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__batch_get_entities_response__field_indices_by_name[] = {
+  2,   /* field[2] = answered */
+  0,   /* field[0] = entities */
+  3,   /* field[3] = freshness */
+  1,   /* field[1] = missing */
+};
+static const ProtobufCIntRange sluice__v1__batch_get_entities_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor sluice__v1__batch_get_entities_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.BatchGetEntitiesResponse",
+  "BatchGetEntitiesResponse",
+  "Sluice__V1__BatchGetEntitiesResponse",
+  "sluice.v1",
+  sizeof(Sluice__V1__BatchGetEntitiesResponse),
+  4,
+  sluice__v1__batch_get_entities_response__field_descriptors,
+  sluice__v1__batch_get_entities_response__field_indices_by_name,
+  1,  sluice__v1__batch_get_entities_response__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__batch_get_entities_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor sluice__v1__entity__field_descriptors[4] =
@@ -546,7 +1335,7 @@ const ProtobufCMessageDescriptor sluice__v1__hot_value__descriptor =
   (ProtobufCMessageInit) sluice__v1__hot_value__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__list_entities_request__field_descriptors[4] =
+static const ProtobufCFieldDescriptor sluice__v1__list_entities_request__field_descriptors[7] =
 {
   {
     "page_size",
@@ -596,9 +1385,48 @@ static const ProtobufCFieldDescriptor sluice__v1__list_entities_request__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "filter",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ListEntitiesRequest, filter),
+    &sluice__v1__entity_filter__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "order_by_attribute_id",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED32,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ListEntitiesRequest, order_by_attribute_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "descending",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ListEntitiesRequest, descending),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__list_entities_request__field_indices_by_name[] = {
+  6,   /* field[6] = descending */
   2,   /* field[2] = external_key_prefix */
+  4,   /* field[4] = filter */
+  5,   /* field[5] = order_by_attribute_id */
   0,   /* field[0] = page_size */
   1,   /* field[1] = page_token */
   3,   /* field[3] = read */
@@ -606,7 +1434,7 @@ static const unsigned sluice__v1__list_entities_request__field_indices_by_name[]
 static const ProtobufCIntRange sluice__v1__list_entities_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor sluice__v1__list_entities_request__descriptor =
 {
@@ -616,11 +1444,190 @@ const ProtobufCMessageDescriptor sluice__v1__list_entities_request__descriptor =
   "Sluice__V1__ListEntitiesRequest",
   "sluice.v1",
   sizeof(Sluice__V1__ListEntitiesRequest),
-  4,
+  7,
   sluice__v1__list_entities_request__field_descriptors,
   sluice__v1__list_entities_request__field_indices_by_name,
   1,  sluice__v1__list_entities_request__number_ranges,
   (ProtobufCMessageInit) sluice__v1__list_entities_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__entity_filter__field_descriptors[1] =
+{
+  {
+    "steps",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Sluice__V1__EntityFilter, n_steps),
+    offsetof(Sluice__V1__EntityFilter, steps),
+    &sluice__v1__filter_step__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__entity_filter__field_indices_by_name[] = {
+  0,   /* field[0] = steps */
+};
+static const ProtobufCIntRange sluice__v1__entity_filter__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor sluice__v1__entity_filter__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.EntityFilter",
+  "EntityFilter",
+  "Sluice__V1__EntityFilter",
+  "sluice.v1",
+  sizeof(Sluice__V1__EntityFilter),
+  1,
+  sluice__v1__entity_filter__field_descriptors,
+  sluice__v1__entity_filter__field_indices_by_name,
+  1,  sluice__v1__entity_filter__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__entity_filter__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__filter_step__field_descriptors[4] =
+{
+  {
+    "comparison",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Sluice__V1__FilterStep, step_case),
+    offsetof(Sluice__V1__FilterStep, comparison),
+    &sluice__v1__comparison__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "all",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Sluice__V1__FilterStep, step_case),
+    offsetof(Sluice__V1__FilterStep, all),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "any",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Sluice__V1__FilterStep, step_case),
+    offsetof(Sluice__V1__FilterStep, any),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "negation",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Sluice__V1__FilterStep, step_case),
+    offsetof(Sluice__V1__FilterStep, negation),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__filter_step__field_indices_by_name[] = {
+  1,   /* field[1] = all */
+  2,   /* field[2] = any */
+  0,   /* field[0] = comparison */
+  3,   /* field[3] = negation */
+};
+static const ProtobufCIntRange sluice__v1__filter_step__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor sluice__v1__filter_step__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.FilterStep",
+  "FilterStep",
+  "Sluice__V1__FilterStep",
+  "sluice.v1",
+  sizeof(Sluice__V1__FilterStep),
+  4,
+  sluice__v1__filter_step__field_descriptors,
+  sluice__v1__filter_step__field_indices_by_name,
+  1,  sluice__v1__filter_step__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__filter_step__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__comparison__field_descriptors[3] =
+{
+  {
+    "attribute_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED32,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Comparison, attribute_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "relation",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Comparison, relation),
+    &sluice__v1__relation__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "value",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Comparison, value),
+    &sluice__v1__value__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__comparison__field_indices_by_name[] = {
+  0,   /* field[0] = attribute_id */
+  1,   /* field[1] = relation */
+  2,   /* field[2] = value */
+};
+static const ProtobufCIntRange sluice__v1__comparison__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor sluice__v1__comparison__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.Comparison",
+  "Comparison",
+  "Sluice__V1__Comparison",
+  "sluice.v1",
+  sizeof(Sluice__V1__Comparison),
+  3,
+  sluice__v1__comparison__field_descriptors,
+  sluice__v1__comparison__field_indices_by_name,
+  1,  sluice__v1__comparison__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__comparison__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor sluice__v1__list_entities_response__field_descriptors[3] =
@@ -687,14 +1694,60 @@ const ProtobufCMessageDescriptor sluice__v1__list_entities_response__descriptor 
   (ProtobufCMessageInit) sluice__v1__list_entities_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCMethodDescriptor sluice__v1__entity_service__method_descriptors[2] =
+static const ProtobufCEnumValue sluice__v1__relation__enum_values_by_number[9] =
 {
+  { "RELATION_UNSPECIFIED", "SLUICE__V1__RELATION__RELATION_UNSPECIFIED", 0 },
+  { "RELATION_EXISTS", "SLUICE__V1__RELATION__RELATION_EXISTS", 1 },
+  { "RELATION_EQUAL", "SLUICE__V1__RELATION__RELATION_EQUAL", 2 },
+  { "RELATION_NOT_EQUAL", "SLUICE__V1__RELATION__RELATION_NOT_EQUAL", 3 },
+  { "RELATION_LESS", "SLUICE__V1__RELATION__RELATION_LESS", 4 },
+  { "RELATION_LESS_OR_EQUAL", "SLUICE__V1__RELATION__RELATION_LESS_OR_EQUAL", 5 },
+  { "RELATION_GREATER", "SLUICE__V1__RELATION__RELATION_GREATER", 6 },
+  { "RELATION_GREATER_OR_EQUAL", "SLUICE__V1__RELATION__RELATION_GREATER_OR_EQUAL", 7 },
+  { "RELATION_PREFIX", "SLUICE__V1__RELATION__RELATION_PREFIX", 8 },
+};
+static const ProtobufCIntRange sluice__v1__relation__value_ranges[] = {
+{0, 0},{0, 9}
+};
+static const ProtobufCEnumValueIndex sluice__v1__relation__enum_values_by_name[9] =
+{
+  { "RELATION_EQUAL", 2 },
+  { "RELATION_EXISTS", 1 },
+  { "RELATION_GREATER", 6 },
+  { "RELATION_GREATER_OR_EQUAL", 7 },
+  { "RELATION_LESS", 4 },
+  { "RELATION_LESS_OR_EQUAL", 5 },
+  { "RELATION_NOT_EQUAL", 3 },
+  { "RELATION_PREFIX", 8 },
+  { "RELATION_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor sluice__v1__relation__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "sluice.v1.Relation",
+  "Relation",
+  "Sluice__V1__Relation",
+  "sluice.v1",
+  9,
+  sluice__v1__relation__enum_values_by_number,
+  9,
+  sluice__v1__relation__enum_values_by_name,
+  1,
+  sluice__v1__relation__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCMethodDescriptor sluice__v1__entity_service__method_descriptors[4] =
+{
+  { "UpsertEntity", &sluice__v1__upsert_entity_request__descriptor, &sluice__v1__upsert_entity_response__descriptor },
   { "GetEntity", &sluice__v1__get_entity_request__descriptor, &sluice__v1__get_entity_response__descriptor },
+  { "BatchGetEntities", &sluice__v1__batch_get_entities_request__descriptor, &sluice__v1__batch_get_entities_response__descriptor },
   { "ListEntities", &sluice__v1__list_entities_request__descriptor, &sluice__v1__list_entities_response__descriptor },
 };
 const unsigned sluice__v1__entity_service__method_indices_by_name[] = {
-  0,        /* GetEntity */
-  1         /* ListEntities */
+  2,        /* BatchGetEntities */
+  1,        /* GetEntity */
+  3,        /* ListEntities */
+  0         /* UpsertEntity */
 };
 const ProtobufCServiceDescriptor sluice__v1__entity_service__descriptor =
 {
@@ -703,17 +1756,33 @@ const ProtobufCServiceDescriptor sluice__v1__entity_service__descriptor =
   "EntityService",
   "Sluice__V1__EntityService",
   "sluice.v1",
-  2,
+  4,
   sluice__v1__entity_service__method_descriptors,
   sluice__v1__entity_service__method_indices_by_name
 };
+void sluice__v1__entity_service__upsert_entity(ProtobufCService *service,
+                                               const Sluice__V1__UpsertEntityRequest *input,
+                                               Sluice__V1__UpsertEntityResponse_Closure closure,
+                                               void *closure_data)
+{
+  assert(service->descriptor == &sluice__v1__entity_service__descriptor);
+  service->invoke(service, 0, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
 void sluice__v1__entity_service__get_entity(ProtobufCService *service,
                                             const Sluice__V1__GetEntityRequest *input,
                                             Sluice__V1__GetEntityResponse_Closure closure,
                                             void *closure_data)
 {
   assert(service->descriptor == &sluice__v1__entity_service__descriptor);
-  service->invoke(service, 0, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 1, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void sluice__v1__entity_service__batch_get_entities(ProtobufCService *service,
+                                                    const Sluice__V1__BatchGetEntitiesRequest *input,
+                                                    Sluice__V1__BatchGetEntitiesResponse_Closure closure,
+                                                    void *closure_data)
+{
+  assert(service->descriptor == &sluice__v1__entity_service__descriptor);
+  service->invoke(service, 2, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void sluice__v1__entity_service__list_entities(ProtobufCService *service,
                                                const Sluice__V1__ListEntitiesRequest *input,
@@ -721,7 +1790,7 @@ void sluice__v1__entity_service__list_entities(ProtobufCService *service,
                                                void *closure_data)
 {
   assert(service->descriptor == &sluice__v1__entity_service__descriptor);
-  service->invoke(service, 1, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 3, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void sluice__v1__entity_service__init (Sluice__V1__EntityService_Service *service,
                                        Sluice__V1__EntityService_ServiceDestroy destroy)

@@ -18,6 +18,11 @@ struct ReadTokens {
     tokens.insert(freshness.asOfToken)
   }
 
+  /// Takes note of a write that later reads must see.
+  mutating func note(written token: [UInt8]) {
+    if !token.isEmpty { tokens.insert(token) }
+  }
+
   mutating func removeAll() { tokens.removeAll() }
 }
 
@@ -35,6 +40,8 @@ public protocol ReadingResponse: WireMessage {
 
 extension GetEntityRequest: ReadingRequest {}
 extension GetEntityResponse: ReadingResponse {}
+extension BatchGetEntitiesRequest: ReadingRequest {}
+extension BatchGetEntitiesResponse: ReadingResponse {}
 extension ListEntitiesRequest: ReadingRequest {}
 extension ListEntitiesResponse: ReadingResponse {}
 extension QueryHistoryRequest: ReadingRequest {}

@@ -198,6 +198,37 @@ public actor SluiceClient {
     try await call("sluice.v1.CatalogService", "UpdateAttribute", request)
   }
 
+  /// Writes values of one entity; a monotonic client's later reads see them.
+  ///
+  /// - Parameters:
+  ///   - request: the values.
+  ///   - limit: how long to wait for the answer; the gateway is told.
+  /// - Returns: the version and the token.
+  /// - Throws: `ClientError`; OUTCOME_UNKNOWN, `.disconnected` and `.timedOut` leave open whether
+  ///   it was written: the protocol file says what a repeat does.
+  public func upsertEntity(
+    _ request: UpsertEntityRequest,
+    within limit: Duration = .seconds(30)
+  ) async throws(ClientError) -> UpsertEntityResponse {
+    let response: UpsertEntityResponse = try await call(
+      "sluice.v1.EntityService",
+      "UpsertEntity",
+      request,
+      within: limit
+    )
+    if isMonotonic { seen.note(written: response.token) }
+    return response
+  }
+
+  /// The newest values of many entities; fewer than asked when they would pass 4 MiB.
+  ///
+  /// - Throws: `ClientError`.
+  public func batchGetEntities(
+    _ request: BatchGetEntitiesRequest
+  ) async throws(ClientError) -> BatchGetEntitiesResponse {
+    try await read("sluice.v1.EntityService", "BatchGetEntities", request)
+  }
+
   /// The newest values of one entity.
   ///
   /// - Throws: `ClientError`; ENTITY_NOT_FOUND when there is none.

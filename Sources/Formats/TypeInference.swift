@@ -58,3 +58,10 @@ struct TypeInference {
     return isFlag ? .flag : .label
   }
 }
+
+extension PointType {
+  /// Number, flag or label, whichever a text looks like.
+  public init(looksOf text: String) {
+    self = TypeInference.guess(Array(text.utf8)[...])
+  }
+}

@@ -56,6 +56,8 @@ public enum StorageTask: Sendable, Equatable {
   case clock
   /// Looking at one of the nodes beside the primary.
   case watch(Int)
+  /// Writing upserts.
+  case upserts(Int)
 }
 
 /// The storage of one worker, confined to its loop: lanes, a pool for reads, the catalog.
@@ -66,6 +68,10 @@ public final class WorkerStorage {
   public let catalog: Catalog
   /// Chooses the source of each read.
   public let router: ReadRouter
+  /// Reads of single entities, several in one query.
+  public let pointReads: PointReads
+  /// Writes of callers who wait.
+  public let upserts: UpsertLane
   /// Producers and what was rejected of theirs.
   public let producers: ProducerReader
   /// What a value may be at most.
@@ -103,6 +109,8 @@ public final class WorkerStorage {
       loop: loop,
       log: log
     )
+    pointReads = PointReads(EntityReader(router: router, catalog: catalog))
+    upserts = UpsertLane(settings.primary, loop: loop)
     producers = ProducerReader(pool: pool)
     valueLimits = settings.valueLimits
     durable = (0..<settings.writers).map { index in
@@ -124,6 +132,7 @@ public final class WorkerStorage {
   public var tasks: [StorageTask] {
     durable.indices.map { .writer($0) } + [.stage, .promote, .catalog, .clock]
       + (0..<router.nodeCount).map { .watch($0) }
+      + (0..<UpsertLane.writerCount).map { .upserts($0) }
   }
 
   /// Runs one of them until storage is shut down.
@@ -135,17 +144,21 @@ public final class WorkerStorage {
     case .catalog: await catalog.run()
     case .clock: await router.runClock()
     case .watch(let index): await router.runWatch(index)
+    case .upserts: await upserts.run()
     }
   }
 
-  /// Whether every accepted batch has its ending.
-  public var isIdle: Bool { staged.isIdle && durable.allSatisfy(\.isIdle) }
+  /// Whether every accepted batch and upsert has its ending.
+  public var isIdle: Bool {
+    staged.isIdle && durable.allSatisfy(\.isIdle) && upserts.isIdle
+  }
 
   /// Ends every task; what is not written yet is abandoned, for its producers still hold it.
   public func shutDown() async {
     for lane in durable { lane.shutDown(abandoning: !lane.isIdle) }
     staged.shutDown(abandoning: !staged.isIdle)
     catalog.shutDown()
+    await upserts.shutDown()
     await router.shutDown()
     await pool.shutdown(deadline: loop.now + .seconds(2))
   }

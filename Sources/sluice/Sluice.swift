@@ -33,11 +33,15 @@ struct Sluice: ParsableCommand {
           ServeCommand.self, MigrateCommand.self, DrainCommand.self, RestoreCommand.self,
         ]
       ),
-      CommandGroup(name: "Write", subcommands: [ImportCommand.self, AgentCommand.self]),
+      CommandGroup(
+        name: "Write",
+        subcommands: [UpsertCommand.self, ImportCommand.self, AgentCommand.self]
+      ),
       CommandGroup(
         name: "Read",
         subcommands: [
-          GetCommand.self, HistoryCommand.self, AggregateCommand.self, CatalogCommand.self,
+          GetCommand.self, ListCommand.self, HistoryCommand.self, AggregateCommand.self,
+          CatalogCommand.self,
           StatusCommand.self, ProducersCommand.self,
         ]
       ),

@@ -26,6 +26,8 @@ struct ArgumentTests {
       ["history", "a", "b", "c", "--chart"], ["history", "a", "b", "--chart", "--json"],
       ["history", "a", "b", "--limit", "0"], ["aggregate", "a", "b", "--every", "1us"],
       ["aggregate", "a", "b", "--every", "x"], ["import"], ["import", "-", "-"],
+      ["set", "e"], ["set", "e", "x"], ["set", "e", "=1"], ["set", "e", "a=1", "--unset", "a"],
+      ["set", "e", "a=1", "--type", "a=real?"], ["list", "--where", "a"], ["list", "--limit", "0"],
       ["import", "f", "--types", "a"], ["import", "f", "--types", "a=real?"],
       ["import", "f", "--delimiter", ";;"], ["import", "f", "--precision", "minutes"],
       ["import", "f", "--entity", "a", "--entity-column", "b"],

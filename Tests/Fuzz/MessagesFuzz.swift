@@ -12,7 +12,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
   let input = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: data, count: size))
   guard size > 0 else { return 0 }
   let bytes = input.extracting(droppingFirst: 1)
-  switch input.byte(at: 0) % 36 {
+  switch input.byte(at: 0) % 45 {
   case 0: readColumns(bytes)
   case 1: readWriteRequest(bytes)
   case 2: roundTrip(Value.self, bytes)
@@ -48,6 +48,15 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
   case 32: roundTrip(HealthCheckResponse.self, bytes)
   case 33: roundTrip(HealthListRequest.self, bytes)
   case 34: roundTrip(HealthListResponse.self, bytes)
+  case 36: roundTrip(UpsertEntityRequest.self, bytes)
+  case 37: roundTrip(UpsertEntityResponse.self, bytes)
+  case 38: roundTrip(AttributeValue.self, bytes)
+  case 39: roundTrip(EntityName.self, bytes)
+  case 40: roundTrip(BatchGetEntitiesRequest.self, bytes)
+  case 41: roundTrip(BatchGetEntitiesResponse.self, bytes)
+  case 42: roundTrip(EntityFilter.self, bytes)
+  case 43: roundTrip(FilterStep.self, bytes)
+  case 44: roundTrip(Comparison.self, bytes)
   default: roundTrip(Status.self, bytes)
   }
   return 0

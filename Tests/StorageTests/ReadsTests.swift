@@ -247,12 +247,12 @@ struct ReadsTests {
       for (limit, bytesMax) in [(7, 1 << 20), (100, 5_000), (1000, 1 << 20)] {
         var (seen, hasMore) = ([HotEntity](), true)
         while hasMore {
+          let list = EntityList(tenant: 1, prefix: "k")
           let page = try await readers.entities.entities(
-            prefix: "k",
-            after: seen.last?.externalKey,
+            list,
+            pageToken: seen.last.map { list.pageToken(after: $0) } ?? [],
             limit: limit,
             bytesMax: bytesMax,
-            tenant: 1,
             ReadRequirement(.strong),
             deadline: soon()
           )

@@ -153,6 +153,30 @@ enum RandomMessages {
     }
   }
 
+  static func filter(_ random: inout Random) -> EntityFilter {
+    EntityFilter(
+      steps: list(&random) {
+        switch Int.random(in: 0..<4, using: &$0) {
+        case 0: .all(number(&$0))
+        case 1: .any(number(&$0))
+        case 2: .not
+        default:
+          .comparison(
+            Comparison(
+              attributeID: number(&$0),
+              relation: any(&$0, .unspecified),
+              value: Bool.random(using: &$0) ? value(&$0) : nil
+            )
+          )
+        }
+      }
+    )
+  }
+
+  static func entityKey(_ random: inout Random) -> GetEntityRequest.Key {
+    Bool.random(using: &random) ? .entityID(number(&random)) : .externalKey(text(&random))
+  }
+
   static func entity(_ random: inout Random) -> Entity {
     Entity(
       entityID: number(&random),
@@ -248,21 +272,48 @@ enum RandomMessages {
         isHot: Bool.random(using: &random),
         unit: text(&random)
       ),
-      GetEntityRequest(
-        by: Bool.random(using: &random)
-          ? .entityID(number(&random)) : .externalKey(text(&random)),
-        read: readOptions(&random)
-      ),
+      GetEntityRequest(by: entityKey(&random), read: readOptions(&random)),
       GetEntityResponse(
         entity: Bool.random(using: &random) ? entity(&random) : nil,
+        freshness: freshness(&random)
+      ),
+      UpsertEntityRequest(
+        by: entityKey(&random),
+        values: list(&random) {
+          AttributeValue(
+            attributeID: number(&$0),
+            value: Bool.random(using: &$0) ? value(&$0) : nil
+          )
+        },
+        observedAtMicroseconds: Bool.random(using: &random) ? number(&random) : nil
+      ),
+      UpsertEntityResponse(
+        entityID: number(&random),
+        version: number(&random),
+        token: bytes(&random),
+        observedAtMicroseconds: list(&random) { number(&$0) }
+      ),
+      AttributeValue(attributeID: number(&random)), EntityName(entityKey(&random)),
+      BatchGetEntitiesRequest(
+        entities: list(&random) { EntityName(entityKey(&$0)) },
+        read: readOptions(&random)
+      ),
+      BatchGetEntitiesResponse(
+        entities: list(&random) { entity(&$0) },
+        missing: list(&random) { number(&$0) },
+        answered: number(&random),
         freshness: freshness(&random)
       ),
       ListEntitiesRequest(
         pageSize: number(&random),
         pageToken: bytes(&random),
         externalKeyPrefix: text(&random),
-        read: readOptions(&random)
+        read: readOptions(&random),
+        filter: Bool.random(using: &random) ? filter(&random) : nil,
+        orderByAttributeID: number(&random),
+        isDescending: Bool.random(using: &random)
       ),
+      filter(&random), Comparison(attributeID: number(&random)), FilterStep.not,
       ListEntitiesResponse(
         entities: list(&random) { entity(&$0) },
         nextPageToken: bytes(&random),

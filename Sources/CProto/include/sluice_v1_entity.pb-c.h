@@ -17,18 +17,130 @@ PROTOBUF_C__BEGIN_DECLS
 #include "sluice_v1_columns.pb-c.h"
 #include "sluice_v1_read.pb-c.h"
 
+typedef struct Sluice__V1__UpsertEntityRequest Sluice__V1__UpsertEntityRequest;
+typedef struct Sluice__V1__AttributeValue Sluice__V1__AttributeValue;
+typedef struct Sluice__V1__UpsertEntityResponse Sluice__V1__UpsertEntityResponse;
 typedef struct Sluice__V1__GetEntityRequest Sluice__V1__GetEntityRequest;
 typedef struct Sluice__V1__GetEntityResponse Sluice__V1__GetEntityResponse;
+typedef struct Sluice__V1__EntityName Sluice__V1__EntityName;
+typedef struct Sluice__V1__BatchGetEntitiesRequest Sluice__V1__BatchGetEntitiesRequest;
+typedef struct Sluice__V1__BatchGetEntitiesResponse Sluice__V1__BatchGetEntitiesResponse;
 typedef struct Sluice__V1__Entity Sluice__V1__Entity;
 typedef struct Sluice__V1__HotValue Sluice__V1__HotValue;
 typedef struct Sluice__V1__ListEntitiesRequest Sluice__V1__ListEntitiesRequest;
+typedef struct Sluice__V1__EntityFilter Sluice__V1__EntityFilter;
+typedef struct Sluice__V1__FilterStep Sluice__V1__FilterStep;
+typedef struct Sluice__V1__Comparison Sluice__V1__Comparison;
 typedef struct Sluice__V1__ListEntitiesResponse Sluice__V1__ListEntitiesResponse;
 
 
 /* --- enums --- */
 
+typedef enum _Sluice__V1__Relation {
+  /*
+   * refused
+   */
+  SLUICE__V1__RELATION__RELATION_UNSPECIFIED = 0,
+  SLUICE__V1__RELATION__RELATION_EXISTS = 1,
+  /*
+   * documents as jsonb compares them; NaN equals NaN
+   */
+  SLUICE__V1__RELATION__RELATION_EQUAL = 2,
+  /*
+   * has a value, and another one
+   */
+  SLUICE__V1__RELATION__RELATION_NOT_EQUAL = 3,
+  /*
+   * numbers, integers and labels; NaN is greater than all numbers
+   */
+  SLUICE__V1__RELATION__RELATION_LESS = 4,
+  SLUICE__V1__RELATION__RELATION_LESS_OR_EQUAL = 5,
+  SLUICE__V1__RELATION__RELATION_GREATER = 6,
+  SLUICE__V1__RELATION__RELATION_GREATER_OR_EQUAL = 7,
+  /*
+   * labels
+   */
+  SLUICE__V1__RELATION__RELATION_PREFIX = 8
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__RELATION)
+} Sluice__V1__Relation;
 
 /* --- messages --- */
+
+typedef enum {
+  SLUICE__V1__UPSERT_ENTITY_REQUEST__BY__NOT_SET = 0,
+  SLUICE__V1__UPSERT_ENTITY_REQUEST__BY_ENTITY_ID = 1,
+  SLUICE__V1__UPSERT_ENTITY_REQUEST__BY_EXTERNAL_KEY = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__UPSERT_ENTITY_REQUEST__BY__CASE)
+} Sluice__V1__UpsertEntityRequest__ByCase;
+
+typedef enum {
+  SLUICE__V1__UPSERT_ENTITY_REQUEST__OBSERVED__NOT_SET = 0,
+  SLUICE__V1__UPSERT_ENTITY_REQUEST__OBSERVED_OBSERVED_AT_UNIX_US = 4
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__UPSERT_ENTITY_REQUEST__OBSERVED__CASE)
+} Sluice__V1__UpsertEntityRequest__ObservedCase;
+
+struct  Sluice__V1__UpsertEntityRequest
+{
+  ProtobufCMessage base;
+  /*
+   * 1 to 1000, each attribute once; texts and documents together at most 1 MiB.
+   */
+  size_t n_values;
+  Sluice__V1__AttributeValue **values;
+  Sluice__V1__UpsertEntityRequest__ByCase by_case;
+  union {
+    int64_t entity_id;
+    ProtobufCBinaryData external_key;
+  };
+  Sluice__V1__UpsertEntityRequest__ObservedCase observed_case;
+  union {
+    int64_t observed_at_unix_us;
+  };
+};
+#define SLUICE__V1__UPSERT_ENTITY_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__upsert_entity_request__descriptor) \
+    , 0,NULL, SLUICE__V1__UPSERT_ENTITY_REQUEST__BY__NOT_SET, {0}, SLUICE__V1__UPSERT_ENTITY_REQUEST__OBSERVED__NOT_SET, {0} }
+
+
+struct  Sluice__V1__AttributeValue
+{
+  ProtobufCMessage base;
+  uint32_t attribute_id;
+  /*
+   * Left out: the attribute is taken out of the projection, and history is left as it is. Older
+   * values that come later stay out.
+   */
+  Sluice__V1__Value *value;
+};
+#define SLUICE__V1__ATTRIBUTE_VALUE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__attribute_value__descriptor) \
+    , 0, NULL }
+
+
+struct  Sluice__V1__UpsertEntityResponse
+{
+  ProtobufCMessage base;
+  int64_t entity_id;
+  /*
+   * The version of the projection that holds the values, or newer ones; 0 when none of the
+   * attributes is hot. Requests that share a transaction may share a version.
+   */
+  int64_t version;
+  /*
+   * Everything up to this token holds the write: for AT_LEAST reads and floor_tokens. (Reads on the
+   * same connection heed it by themselves.)
+   */
+  ProtobufCBinaryData token;
+  /*
+   * The time of each value, in the order of the request.
+   */
+  size_t n_observed_at_unix_us;
+  int64_t *observed_at_unix_us;
+};
+#define SLUICE__V1__UPSERT_ENTITY_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__upsert_entity_response__descriptor) \
+    , 0, 0, {0,NULL}, 0,NULL }
+
 
 typedef enum {
   SLUICE__V1__GET_ENTITY_REQUEST__BY__NOT_SET = 0,
@@ -61,6 +173,73 @@ struct  Sluice__V1__GetEntityResponse
 #define SLUICE__V1__GET_ENTITY_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__get_entity_response__descriptor) \
     , NULL, NULL }
+
+
+typedef enum {
+  SLUICE__V1__ENTITY_NAME__BY__NOT_SET = 0,
+  SLUICE__V1__ENTITY_NAME__BY_ENTITY_ID = 1,
+  SLUICE__V1__ENTITY_NAME__BY_EXTERNAL_KEY = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__ENTITY_NAME__BY__CASE)
+} Sluice__V1__EntityName__ByCase;
+
+/*
+ * An entity by either name.
+ */
+struct  Sluice__V1__EntityName
+{
+  ProtobufCMessage base;
+  Sluice__V1__EntityName__ByCase by_case;
+  union {
+    int64_t entity_id;
+    ProtobufCBinaryData external_key;
+  };
+};
+#define SLUICE__V1__ENTITY_NAME__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__entity_name__descriptor) \
+    , SLUICE__V1__ENTITY_NAME__BY__NOT_SET, {0} }
+
+
+struct  Sluice__V1__BatchGetEntitiesRequest
+{
+  ProtobufCMessage base;
+  /*
+   * 1 to 1000; repeats are answered each time.
+   */
+  size_t n_entities;
+  Sluice__V1__EntityName **entities;
+  /*
+   * include_staged is not possible here.
+   */
+  Sluice__V1__ReadOptions *read;
+};
+#define SLUICE__V1__BATCH_GET_ENTITIES_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__batch_get_entities_request__descriptor) \
+    , 0,NULL, NULL }
+
+
+struct  Sluice__V1__BatchGetEntitiesResponse
+{
+  ProtobufCMessage base;
+  /*
+   * Those that exist, in the order of the request.
+   */
+  size_t n_entities;
+  Sluice__V1__Entity **entities;
+  /*
+   * Places in the request, from 0 and rising, of those that do not exist.
+   */
+  size_t n_missing;
+  uint32_t *missing;
+  /*
+   * How many names of the request, from its start, this answers: entities and missing together.
+   * Fewer than asked when the answer would pass 4 MiB; ask again for the rest.
+   */
+  uint32_t answered;
+  Sluice__V1__Freshness *freshness;
+};
+#define SLUICE__V1__BATCH_GET_ENTITIES_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__batch_get_entities_response__descriptor) \
+    , 0,NULL, 0,NULL, 0, NULL }
 
 
 struct  Sluice__V1__Entity
@@ -106,10 +285,96 @@ struct  Sluice__V1__ListEntitiesRequest
    */
   ProtobufCBinaryData external_key_prefix;
   Sluice__V1__ReadOptions *read;
+  /*
+   * Only entities that meet this condition.
+   */
+  Sluice__V1__EntityFilter *filter;
+  /*
+   * The number, integer or label that entities are ordered by; those without it come last. 0 orders
+   * by external key. Equal values are ordered by external key, ascending. Labels and keys compare by
+   * their bytes.
+   */
+  uint32_t order_by_attribute_id;
+  /*
+   * Largest first.
+   */
+  protobuf_c_boolean descending;
 };
 #define SLUICE__V1__LIST_ENTITIES_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__list_entities_request__descriptor) \
-    , 0, {0,NULL}, {0,NULL}, NULL }
+    , 0, {0,NULL}, {0,NULL}, NULL, NULL, 0, 0 }
+
+
+/*
+ * A condition on newest values, in postfix order: each step takes results of steps before it and
+ * leaves one; one result is left at the end. `site = "a" AND NOT temperature > 20` is
+ *   comparison{site EQUAL "a"}, comparison{temperature GREATER 20}, negation, all 2.
+ */
+struct  Sluice__V1__EntityFilter
+{
+  ProtobufCMessage base;
+  /*
+   * 1 to 100.
+   */
+  size_t n_steps;
+  Sluice__V1__FilterStep **steps;
+};
+#define SLUICE__V1__ENTITY_FILTER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__entity_filter__descriptor) \
+    , 0,NULL }
+
+
+typedef enum {
+  SLUICE__V1__FILTER_STEP__STEP__NOT_SET = 0,
+  SLUICE__V1__FILTER_STEP__STEP_COMPARISON = 1,
+  SLUICE__V1__FILTER_STEP__STEP_ALL = 2,
+  SLUICE__V1__FILTER_STEP__STEP_ANY = 3,
+  SLUICE__V1__FILTER_STEP__STEP_NEGATION = 4
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__FILTER_STEP__STEP__CASE)
+} Sluice__V1__FilterStep__StepCase;
+
+struct  Sluice__V1__FilterStep
+{
+  ProtobufCMessage base;
+  Sluice__V1__FilterStep__StepCase step_case;
+  union {
+    Sluice__V1__Comparison *comparison;
+    /*
+     * Takes so many results: whether all of them are true.
+     */
+    uint32_t all;
+    /*
+     * Takes so many results: whether any of them is true.
+     */
+    uint32_t any;
+    /*
+     * Takes one result: whether it is not true. The field is always true.
+     */
+    protobuf_c_boolean negation;
+  };
+};
+#define SLUICE__V1__FILTER_STEP__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__filter_step__descriptor) \
+    , SLUICE__V1__FILTER_STEP__STEP__NOT_SET, {0} }
+
+
+/*
+ * Compares the newest value of an attribute. False of an entity that has none, whatever the relation;
+ * so NOT EQUAL and the negation of EQUAL differ there.
+ */
+struct  Sluice__V1__Comparison
+{
+  ProtobufCMessage base;
+  uint32_t attribute_id;
+  Sluice__V1__Relation relation;
+  /*
+   * Of the attribute's own type; not set for EXISTS.
+   */
+  Sluice__V1__Value *value;
+};
+#define SLUICE__V1__COMPARISON__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__comparison__descriptor) \
+    , 0, SLUICE__V1__RELATION__RELATION_UNSPECIFIED, NULL }
 
 
 struct  Sluice__V1__ListEntitiesResponse
@@ -128,6 +393,63 @@ struct  Sluice__V1__ListEntitiesResponse
     , 0,NULL, {0,NULL}, NULL }
 
 
+/* Sluice__V1__UpsertEntityRequest methods */
+void   sluice__v1__upsert_entity_request__init
+                     (Sluice__V1__UpsertEntityRequest         *message);
+size_t sluice__v1__upsert_entity_request__get_packed_size
+                     (const Sluice__V1__UpsertEntityRequest   *message);
+size_t sluice__v1__upsert_entity_request__pack
+                     (const Sluice__V1__UpsertEntityRequest   *message,
+                      uint8_t             *out);
+size_t sluice__v1__upsert_entity_request__pack_to_buffer
+                     (const Sluice__V1__UpsertEntityRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__UpsertEntityRequest *
+       sluice__v1__upsert_entity_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__upsert_entity_request__free_unpacked
+                     (Sluice__V1__UpsertEntityRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__AttributeValue methods */
+void   sluice__v1__attribute_value__init
+                     (Sluice__V1__AttributeValue         *message);
+size_t sluice__v1__attribute_value__get_packed_size
+                     (const Sluice__V1__AttributeValue   *message);
+size_t sluice__v1__attribute_value__pack
+                     (const Sluice__V1__AttributeValue   *message,
+                      uint8_t             *out);
+size_t sluice__v1__attribute_value__pack_to_buffer
+                     (const Sluice__V1__AttributeValue   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__AttributeValue *
+       sluice__v1__attribute_value__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__attribute_value__free_unpacked
+                     (Sluice__V1__AttributeValue *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__UpsertEntityResponse methods */
+void   sluice__v1__upsert_entity_response__init
+                     (Sluice__V1__UpsertEntityResponse         *message);
+size_t sluice__v1__upsert_entity_response__get_packed_size
+                     (const Sluice__V1__UpsertEntityResponse   *message);
+size_t sluice__v1__upsert_entity_response__pack
+                     (const Sluice__V1__UpsertEntityResponse   *message,
+                      uint8_t             *out);
+size_t sluice__v1__upsert_entity_response__pack_to_buffer
+                     (const Sluice__V1__UpsertEntityResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__UpsertEntityResponse *
+       sluice__v1__upsert_entity_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__upsert_entity_response__free_unpacked
+                     (Sluice__V1__UpsertEntityResponse *message,
+                      ProtobufCAllocator *allocator);
 /* Sluice__V1__GetEntityRequest methods */
 void   sluice__v1__get_entity_request__init
                      (Sluice__V1__GetEntityRequest         *message);
@@ -165,6 +487,63 @@ Sluice__V1__GetEntityResponse *
                       const uint8_t       *data);
 void   sluice__v1__get_entity_response__free_unpacked
                      (Sluice__V1__GetEntityResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__EntityName methods */
+void   sluice__v1__entity_name__init
+                     (Sluice__V1__EntityName         *message);
+size_t sluice__v1__entity_name__get_packed_size
+                     (const Sluice__V1__EntityName   *message);
+size_t sluice__v1__entity_name__pack
+                     (const Sluice__V1__EntityName   *message,
+                      uint8_t             *out);
+size_t sluice__v1__entity_name__pack_to_buffer
+                     (const Sluice__V1__EntityName   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__EntityName *
+       sluice__v1__entity_name__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__entity_name__free_unpacked
+                     (Sluice__V1__EntityName *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__BatchGetEntitiesRequest methods */
+void   sluice__v1__batch_get_entities_request__init
+                     (Sluice__V1__BatchGetEntitiesRequest         *message);
+size_t sluice__v1__batch_get_entities_request__get_packed_size
+                     (const Sluice__V1__BatchGetEntitiesRequest   *message);
+size_t sluice__v1__batch_get_entities_request__pack
+                     (const Sluice__V1__BatchGetEntitiesRequest   *message,
+                      uint8_t             *out);
+size_t sluice__v1__batch_get_entities_request__pack_to_buffer
+                     (const Sluice__V1__BatchGetEntitiesRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__BatchGetEntitiesRequest *
+       sluice__v1__batch_get_entities_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__batch_get_entities_request__free_unpacked
+                     (Sluice__V1__BatchGetEntitiesRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__BatchGetEntitiesResponse methods */
+void   sluice__v1__batch_get_entities_response__init
+                     (Sluice__V1__BatchGetEntitiesResponse         *message);
+size_t sluice__v1__batch_get_entities_response__get_packed_size
+                     (const Sluice__V1__BatchGetEntitiesResponse   *message);
+size_t sluice__v1__batch_get_entities_response__pack
+                     (const Sluice__V1__BatchGetEntitiesResponse   *message,
+                      uint8_t             *out);
+size_t sluice__v1__batch_get_entities_response__pack_to_buffer
+                     (const Sluice__V1__BatchGetEntitiesResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__BatchGetEntitiesResponse *
+       sluice__v1__batch_get_entities_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__batch_get_entities_response__free_unpacked
+                     (Sluice__V1__BatchGetEntitiesResponse *message,
                       ProtobufCAllocator *allocator);
 /* Sluice__V1__Entity methods */
 void   sluice__v1__entity__init
@@ -223,6 +602,63 @@ Sluice__V1__ListEntitiesRequest *
 void   sluice__v1__list_entities_request__free_unpacked
                      (Sluice__V1__ListEntitiesRequest *message,
                       ProtobufCAllocator *allocator);
+/* Sluice__V1__EntityFilter methods */
+void   sluice__v1__entity_filter__init
+                     (Sluice__V1__EntityFilter         *message);
+size_t sluice__v1__entity_filter__get_packed_size
+                     (const Sluice__V1__EntityFilter   *message);
+size_t sluice__v1__entity_filter__pack
+                     (const Sluice__V1__EntityFilter   *message,
+                      uint8_t             *out);
+size_t sluice__v1__entity_filter__pack_to_buffer
+                     (const Sluice__V1__EntityFilter   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__EntityFilter *
+       sluice__v1__entity_filter__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__entity_filter__free_unpacked
+                     (Sluice__V1__EntityFilter *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__FilterStep methods */
+void   sluice__v1__filter_step__init
+                     (Sluice__V1__FilterStep         *message);
+size_t sluice__v1__filter_step__get_packed_size
+                     (const Sluice__V1__FilterStep   *message);
+size_t sluice__v1__filter_step__pack
+                     (const Sluice__V1__FilterStep   *message,
+                      uint8_t             *out);
+size_t sluice__v1__filter_step__pack_to_buffer
+                     (const Sluice__V1__FilterStep   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__FilterStep *
+       sluice__v1__filter_step__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__filter_step__free_unpacked
+                     (Sluice__V1__FilterStep *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__Comparison methods */
+void   sluice__v1__comparison__init
+                     (Sluice__V1__Comparison         *message);
+size_t sluice__v1__comparison__get_packed_size
+                     (const Sluice__V1__Comparison   *message);
+size_t sluice__v1__comparison__pack
+                     (const Sluice__V1__Comparison   *message,
+                      uint8_t             *out);
+size_t sluice__v1__comparison__pack_to_buffer
+                     (const Sluice__V1__Comparison   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__Comparison *
+       sluice__v1__comparison__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__comparison__free_unpacked
+                     (Sluice__V1__Comparison *message,
+                      ProtobufCAllocator *allocator);
 /* Sluice__V1__ListEntitiesResponse methods */
 void   sluice__v1__list_entities_response__init
                      (Sluice__V1__ListEntitiesResponse         *message);
@@ -244,11 +680,29 @@ void   sluice__v1__list_entities_response__free_unpacked
                       ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
+typedef void (*Sluice__V1__UpsertEntityRequest_Closure)
+                 (const Sluice__V1__UpsertEntityRequest *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__AttributeValue_Closure)
+                 (const Sluice__V1__AttributeValue *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__UpsertEntityResponse_Closure)
+                 (const Sluice__V1__UpsertEntityResponse *message,
+                  void *closure_data);
 typedef void (*Sluice__V1__GetEntityRequest_Closure)
                  (const Sluice__V1__GetEntityRequest *message,
                   void *closure_data);
 typedef void (*Sluice__V1__GetEntityResponse_Closure)
                  (const Sluice__V1__GetEntityResponse *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__EntityName_Closure)
+                 (const Sluice__V1__EntityName *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__BatchGetEntitiesRequest_Closure)
+                 (const Sluice__V1__BatchGetEntitiesRequest *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__BatchGetEntitiesResponse_Closure)
+                 (const Sluice__V1__BatchGetEntitiesResponse *message,
                   void *closure_data);
 typedef void (*Sluice__V1__Entity_Closure)
                  (const Sluice__V1__Entity *message,
@@ -258,6 +712,15 @@ typedef void (*Sluice__V1__HotValue_Closure)
                   void *closure_data);
 typedef void (*Sluice__V1__ListEntitiesRequest_Closure)
                  (const Sluice__V1__ListEntitiesRequest *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__EntityFilter_Closure)
+                 (const Sluice__V1__EntityFilter *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__FilterStep_Closure)
+                 (const Sluice__V1__FilterStep *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__Comparison_Closure)
+                 (const Sluice__V1__Comparison *message,
                   void *closure_data);
 typedef void (*Sluice__V1__ListEntitiesResponse_Closure)
                  (const Sluice__V1__ListEntitiesResponse *message,
@@ -269,10 +732,18 @@ typedef struct Sluice__V1__EntityService_Service Sluice__V1__EntityService_Servi
 struct Sluice__V1__EntityService_Service
 {
   ProtobufCService base;
+  void (*upsert_entity)(Sluice__V1__EntityService_Service *service,
+                        const Sluice__V1__UpsertEntityRequest *input,
+                        Sluice__V1__UpsertEntityResponse_Closure closure,
+                        void *closure_data);
   void (*get_entity)(Sluice__V1__EntityService_Service *service,
                      const Sluice__V1__GetEntityRequest *input,
                      Sluice__V1__GetEntityResponse_Closure closure,
                      void *closure_data);
+  void (*batch_get_entities)(Sluice__V1__EntityService_Service *service,
+                             const Sluice__V1__BatchGetEntitiesRequest *input,
+                             Sluice__V1__BatchGetEntitiesResponse_Closure closure,
+                             void *closure_data);
   void (*list_entities)(Sluice__V1__EntityService_Service *service,
                         const Sluice__V1__ListEntitiesRequest *input,
                         Sluice__V1__ListEntitiesResponse_Closure closure,
@@ -285,12 +756,22 @@ void sluice__v1__entity_service__init (Sluice__V1__EntityService_Service *servic
     { &sluice__v1__entity_service__descriptor, protobuf_c_service_invoke_internal, NULL }
 #define SLUICE__V1__ENTITY_SERVICE__INIT(function_prefix__) \
     { SLUICE__V1__ENTITY_SERVICE__BASE_INIT,\
+      function_prefix__ ## upsert_entity,\
       function_prefix__ ## get_entity,\
+      function_prefix__ ## batch_get_entities,\
       function_prefix__ ## list_entities  }
+void sluice__v1__entity_service__upsert_entity(ProtobufCService *service,
+                                               const Sluice__V1__UpsertEntityRequest *input,
+                                               Sluice__V1__UpsertEntityResponse_Closure closure,
+                                               void *closure_data);
 void sluice__v1__entity_service__get_entity(ProtobufCService *service,
                                             const Sluice__V1__GetEntityRequest *input,
                                             Sluice__V1__GetEntityResponse_Closure closure,
                                             void *closure_data);
+void sluice__v1__entity_service__batch_get_entities(ProtobufCService *service,
+                                                    const Sluice__V1__BatchGetEntitiesRequest *input,
+                                                    Sluice__V1__BatchGetEntitiesResponse_Closure closure,
+                                                    void *closure_data);
 void sluice__v1__entity_service__list_entities(ProtobufCService *service,
                                                const Sluice__V1__ListEntitiesRequest *input,
                                                Sluice__V1__ListEntitiesResponse_Closure closure,
@@ -298,11 +779,21 @@ void sluice__v1__entity_service__list_entities(ProtobufCService *service,
 
 /* --- descriptors --- */
 
+extern const ProtobufCEnumDescriptor    sluice__v1__relation__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__upsert_entity_request__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__attribute_value__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__upsert_entity_response__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__get_entity_request__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__get_entity_response__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__entity_name__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__batch_get_entities_request__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__batch_get_entities_response__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__entity__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__hot_value__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__list_entities_request__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__entity_filter__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__filter_step__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__comparison__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__list_entities_response__descriptor;
 extern const ProtobufCServiceDescriptor sluice__v1__entity_service__descriptor;
 

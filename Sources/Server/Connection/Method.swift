@@ -8,7 +8,7 @@ internal import Wire
 enum Method: Sendable, Equatable {
   case write
   case resolveEntities, resolveAttributes, listAttributes, updateAttribute
-  case getEntity, listEntities
+  case upsertEntity, getEntity, batchGetEntities, listEntities
   case queryHistory, aggregateHistory
   case getStatus, listProducers, setNodeDrained
   case healthCheck, healthList, healthWatch
@@ -21,7 +21,9 @@ enum Method: Sendable, Equatable {
     table.add("sluice.v1.CatalogService", "ResolveAttributes", .unary, .resolveAttributes)
     table.add("sluice.v1.CatalogService", "ListAttributes", .unary, .listAttributes)
     table.add("sluice.v1.CatalogService", "UpdateAttribute", .unary, .updateAttribute)
+    table.add("sluice.v1.EntityService", "UpsertEntity", .unary, .upsertEntity)
     table.add("sluice.v1.EntityService", "GetEntity", .unary, .getEntity)
+    table.add("sluice.v1.EntityService", "BatchGetEntities", .unary, .batchGetEntities)
     table.add("sluice.v1.EntityService", "ListEntities", .unary, .listEntities)
     table.add("sluice.v1.HistoryService", "QueryHistory", .unary, .queryHistory)
     table.add("sluice.v1.HistoryService", "AggregateHistory", .unary, .aggregateHistory)

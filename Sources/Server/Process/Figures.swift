@@ -30,6 +30,11 @@ enum Figure: Int, CaseIterable, Sendable {
   case flushLag
   case catalogEntities
   case catalogAttributes
+  case upserts
+  case upsertGroups
+  case upsertsRefused
+  case pointReads
+  case pointReadQueries
   case readConnections
   case readsWaiting
   case readFallbacks
@@ -69,6 +74,11 @@ enum Figure: Int, CaseIterable, Sendable {
     case .flushLag: "ingest.flush_lag"
     case .catalogEntities: "catalog.entities"
     case .catalogAttributes: "catalog.attributes"
+    case .upserts: "upserts.committed"
+    case .upsertGroups: "upserts.groups_committed"
+    case .upsertsRefused: "upserts.refused"
+    case .pointReads: "reads.points"
+    case .pointReadQueries: "reads.point_queries"
     case .readConnections: "reads.connections"
     case .readsWaiting: "reads.waiting"
     case .readFallbacks: "reads.fallbacks"
@@ -120,6 +130,11 @@ enum Figure: Int, CaseIterable, Sendable {
     case .flushLag: "Age of the oldest accepted batch that is not durable."
     case .catalogEntities: "Entities this gateway knows."
     case .catalogAttributes: "Attributes this gateway knows."
+    case .upserts: "Upserts committed and flushed."
+    case .upsertGroups: "Transactions they were committed in."
+    case .upsertsRefused: "Upserts refused because too many waited."
+    case .pointReads: "Reads of single entities."
+    case .pointReadQueries: "Queries that answered them."
     case .readConnections: "Connections to the primary for reads."
     case .readsWaiting: "Reads waiting for a connection."
     case .readFallbacks: "Reads the primary answered because no replica qualified."

@@ -113,6 +113,12 @@ actor Worker {
     let pool = context.storage.pool.statistics
     figures[.readConnections] = Int64(pool.open)
     figures[.readsWaiting] = Int64(pool.waiting)
+    let upserts = context.storage.upserts.statistics
+    figures[.upserts] = upserts.upserts
+    figures[.upsertGroups] = upserts.groups
+    figures[.upsertsRefused] = upserts.refused
+    figures[.pointReads] = context.storage.pointReads.readCount
+    figures[.pointReadQueries] = context.storage.pointReads.queryCount
     let router = context.storage.router.statistics
     figures[.readFallbacks] = Int64(clamping: router.fallbacks)
     figures[.readsOverBudget] = Int64(clamping: router.budgetRefusals)

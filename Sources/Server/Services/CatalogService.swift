@@ -7,7 +7,6 @@ internal import Wire
 enum CatalogService {
   private static let pageDefault = 1_000
   private static let pageMax = 10_000
-  private static let keyBytes = 1...512
   private static let nameBytes = 1...256
   private static let unitBytes = 0...64
 
@@ -17,8 +16,9 @@ enum CatalogService {
   ) async throws(Status) -> ResolveEntitiesResponse {
     let keys = message.externalKeys
     try Status.check("external_key", count: keys.count, 0...RequestLimits.keysMax)
-    for (index, key) in keys.enumerated() where !keyBytes.contains(key.utf8.count) {
-      try Status.check("external_key[\(index)]", key, bytes: keyBytes)
+    for (index, key) in keys.enumerated()
+    where !RequestLimits.keyBytes.contains(key.utf8.count) {
+      try Status.check("external_key[\(index)]", key, bytes: RequestLimits.keyBytes)
     }
     guard !keys.isEmpty else { return ResolveEntitiesResponse() }
     let ids = try await call.storage("external_key") { () throws(StorageError) in

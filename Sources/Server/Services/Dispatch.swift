@@ -18,6 +18,8 @@ struct Dispatch {
     case .resolveAttributes: try await CatalogService.resolveAttributes(call.message(), call)
     case .listAttributes: try await CatalogService.listAttributes(call.message(), call)
     case .updateAttribute: try await CatalogService.updateAttribute(call.message(), call)
+    case .upsertEntity: try await UpsertService.upsertEntity(call.message(), call)
+    case .batchGetEntities: try await EntityService.batchGetEntities(call.message(), call)
     case .getEntity: try await EntityService.getEntity(call.message(), call)
     case .listEntities: try await EntityService.listEntities(call.message(), call)
     case .queryHistory: try await HistoryService.queryHistory(call.message(), call)

@@ -7,22 +7,15 @@ internal import Wire
 enum EntityService {
   private static let pageDefault = 1_000
   private static let pageMax = 10_000
-  private static let keyBytes = 1...512
 
   static func getEntity(
     _ message: GetEntityRequest,
     _ call: Call
   ) async throws(Status) -> GetEntityResponse {
     let requirement = try ReadRequirement(message.read, call)
-    let key: EntityReader.Key
-    switch message.by {
-    case .entityID(let id): key = .id(id)
-    case .externalKey(let text):
-      try Status.check("external_key", text, bytes: keyBytes)
-      key = .externalKey(text)
-    }
+    let key = try key(message.by, "external_key")
     let (found, proof) = try await call.storage { () throws(StorageError) in
-      try await reader(call).entity(
+      try await call.context.storage.pointReads.entity(
         key,
         tenant: call.tenant,
         requirement,
@@ -31,6 +24,67 @@ enum EntityService {
     }
     guard found.answerBytes <= RequestLimits.answerBytesMax else { throw Status(.valueTooLarge) }
     return GetEntityResponse(entity: Entity(found), freshness: Freshness(proof))
+  }
+
+  static func batchGetEntities(
+    _ message: BatchGetEntitiesRequest,
+    _ call: Call
+  ) async throws(Status) -> BatchGetEntitiesResponse {
+    let requirement = try ReadRequirement(message.read, call)
+    guard !requirement.includesStaged else {
+      throw .invalid("read.include_staged", "is only possible for one entity")
+    }
+    let names = message.entities
+    try Status.check("entities", count: names.count, 1...RequestLimits.entitiesMax)
+    var keys: [EntityReader.Key] = []
+    for (index, name) in names.enumerated() {
+      keys.append(try key(name.by, "entities[\(index)].external_key"))
+    }
+    let (found, proof) = try await call.storage { () throws(StorageError) in
+      try await reader(call).entities(
+        named: keys,
+        bytesMax: RequestLimits.answerBytesMax,
+        tenant: call.tenant,
+        requirement,
+        deadline: call.request.deadline
+      )
+    }
+    return try response(found, proof)
+  }
+
+  /// As much of an answer as fits: names make it larger than what is stored.
+  private static func response(
+    _ found: [HotEntity?],
+    _ proof: ReadProof
+  ) throws(Status) -> BatchGetEntitiesResponse {
+    var response = BatchGetEntitiesResponse(freshness: Freshness(proof))
+    var bytes = 0
+    for (place, entity) in found.enumerated() {
+      bytes += entity?.answerBytes ?? 4
+      guard bytes <= RequestLimits.answerBytesMax else {
+        guard place > 0 else { throw Status(.valueTooLarge) }
+        break
+      }
+      if let entity {
+        response.entities.append(Entity(entity))
+      } else {
+        response.missing.append(UInt32(place))
+      }
+      response.answered += 1
+    }
+    return response
+  }
+
+  private static func key(
+    _ name: GetEntityRequest.Key,
+    _ field: String
+  ) throws(Status) -> EntityReader.Key {
+    switch name {
+    case .entityID(let id): return .id(id)
+    case .externalKey(let text):
+      try Status.check(field, text, bytes: RequestLimits.keyBytes)
+      return .externalKey(text)
+    }
   }
 
   static func listEntities(
@@ -42,21 +96,13 @@ enum EntityService {
       throw .invalid("read.include_staged", "is not possible in lists")
     }
     let limit = try Status.pageSize(message.pageSize, default: pageDefault, max: pageMax)
-    let prefix = message.externalKeyPrefix
-    try Status.check("external_key_prefix", prefix, bytes: 0...keyBytes.upperBound)
-    let page = try await call.storage { () throws(StorageError) in
-      let after = try PageToken.text(
-        message.pageToken,
-        kind: "entities",
-        tenant: call.tenant,
-        prefix: prefix
-      )
-      return try await reader(call).entities(
-        prefix: prefix,
-        after: after,
+    let list = try list(message, call)
+    let page = try await call.storage("filter.steps") { () throws(StorageError) in
+      try await reader(call).entities(
+        list,
+        pageToken: message.pageToken,
         limit: limit,
         bytesMax: RequestLimits.answerBytesMax,
-        tenant: call.tenant,
         requirement,
         deadline: call.request.deadline
       )
@@ -72,20 +118,44 @@ enum EntityService {
       return ListEntitiesResponse(freshness: Freshness(page.proof))
     }
     let hasMore = page.hasMore || fitting.count < page.entities.count
-    let token =
-      hasMore
-      ? PageToken.seal(
-        text: last.externalKey,
-        kind: "entities",
-        tenant: call.tenant,
-        prefix: prefix
-      )
-      : []
     return ListEntitiesResponse(
       entities: fitting.map { Entity($0) },
-      nextPageToken: token,
+      nextPageToken: hasMore ? list.pageToken(after: last) : [],
       freshness: Freshness(page.proof)
     )
+  }
+
+  private static func list(
+    _ message: ListEntitiesRequest,
+    _ call: Call
+  ) throws(Status) -> EntityList {
+    let prefix = message.externalKeyPrefix
+    try Status.check("external_key_prefix", prefix, bytes: 0...RequestLimits.keyBytes.upperBound)
+    var list = EntityList(tenant: call.tenant, prefix: prefix)
+    let attributeID = message.orderByAttributeID
+    list.order = EntityOrder(
+      attributeID: attributeID == 0 ? nil : attributeID,
+      isDescending: message.isDescending
+    )
+    guard let filter = message.filter else { return list }
+    let range = 1...Storage.EntityFilter.stepsMax
+    try Status.check("filter.steps", count: filter.steps.count, range)
+    var steps: [Storage.EntityFilter.Step] = []
+    for (index, step) in filter.steps.enumerated() {
+      switch step {
+      case .comparison(let comparison):
+        guard let relation = Storage.EntityFilter.Relation(comparison.relation) else {
+          throw .invalid("filter.steps[\(index)].comparison.relation", "is not set")
+        }
+        let value = comparison.value.map { StoredValue($0) }
+        steps.append(.comparison(attributeID: comparison.attributeID, relation, value))
+      case .all(let count): steps.append(.all(Int(count)))
+      case .any(let count): steps.append(.any(Int(count)))
+      case .not: steps.append(.not)
+      }
+    }
+    list.filter = Storage.EntityFilter(steps)
+    return list
   }
 
   private static func reader(_ call: Call) -> EntityReader {
@@ -99,15 +169,6 @@ extension HotEntity {
   fileprivate var answerBytes: Int {
     values.reduce(32 + externalKey.utf8.count) { sum, value in
       sum + 40 + value.name.utf8.count + value.value.textBytes
-    }
-  }
-}
-
-extension StoredValue {
-  fileprivate var textBytes: Int {
-    switch self {
-    case .number, .integer, .flag: 0
-    case .label(let text), .document(let text): text.utf8.count
     }
   }
 }
@@ -139,5 +200,22 @@ extension HotValue {
       value: value,
       observedAtMicroseconds: newest.observedAtMicroseconds
     )
+  }
+}
+
+extension Storage.EntityFilter.Relation {
+  /// nil for what is not said.
+  fileprivate init?(_ relation: Relation) {
+    switch relation {
+    case .unspecified: return nil
+    case .exists: self = .exists
+    case .equal: self = .equal
+    case .notEqual: self = .notEqual
+    case .less: self = .less
+    case .lessOrEqual: self = .lessOrEqual
+    case .greater: self = .greater
+    case .greaterOrEqual: self = .greaterOrEqual
+    case .prefix: self = .prefix
+    }
   }
 }

@@ -6,6 +6,10 @@ internal import Wire
 
 /// Limits of requests and answers that the protocol files name.
 enum RequestLimits {
+  /// Length of an external key.
+  static let keyBytes = 1...512
+  /// Entities in one BatchGetEntities.
+  static let entitiesMax = 1_000
   /// Keys in one ResolveEntities.
   static let keysMax = 10_000
   /// Names in one ResolveAttributes.

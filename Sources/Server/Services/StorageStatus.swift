@@ -106,6 +106,41 @@ extension Status {
         "one entry alone does not fit into an answer",
         reason: "VALUE_TOO_LARGE"
       )
+    case .badFilter(let step, let problem):
+      self = .invalid("filter.steps[\(step)]", problem.rawValue, reason: "BAD_FILTER")
+    case .notOrderable:
+      self = .invalid("order_by_attribute_id", FilterProblem.notOrderable.rawValue)
+    case .orderNotFound:
+      self = Status(
+        .notFound,
+        "there is no such attribute",
+        reason: "ATTRIBUTE_NOT_FOUND",
+        metadata: [KeyValue("field", "order_by_attribute_id")]
+      )
+    case .tooManyUpserts:
+      self = Status(
+        .resourceExhausted,
+        "too many upserts wait for the database",
+        reason: "TOO_MANY_UPSERTS",
+        retryAfterMilliseconds: ServerLimits.retryMilliseconds
+      )
+    case .projectionFull:
+      self = Status(
+        .resourceExhausted,
+        "the newest values of the entity would need more than 1 MiB",
+        reason: "PROJECTION_FULL"
+      )
+    case .valueRefused:
+      self = .invalid(
+        "values",
+        "the database refused one of them",
+        reason: "REFUSED_BY_DATABASE"
+      )
+    case .outcomeUnknown:
+      self = .unavailable(
+        "the connection to the database was lost at the end: it may have been written",
+        "OUTCOME_UNKNOWN"
+      )
     case .unreadable(let what):
       self = Status(.internal, "stored data is damaged: \(what)", reason: "UNREADABLE_DATA")
     }

@@ -7,7 +7,7 @@ public import EventLoop
 /// Confined to its loop's thread.
 public struct EntityReader {
   /// How an entity is named.
-  public enum Key: Equatable, Sendable {
+  public enum Key: Hashable, Sendable {
     /// By its id.
     case id(Int64)
     /// By its name.
@@ -74,71 +74,79 @@ public struct EntityReader {
         ORDER BY v.attribute_id, v.observed_at DESC, v.seq DESC) AS n) AS s ON true
     """
 
-  /// Entities by external key in byte order.
+  /// Many entities in one statement, so all as of the same moment.
   ///
   /// - Parameters:
-  ///   - prefix: only keys that start with it.
-  ///   - key: only keys behind it; nil for the first page.
-  ///   - limit: at most so many; fewer when the page would pass `bytesMax`.
-  ///   - bytesMax: of all keys and documents as text.
+  ///   - keys: what they are called.
+  ///   - bytesMax: of all names and documents as text; the first that exists always comes.
   ///   - tenant: whose.
-  ///   - requirement: how fresh.
+  ///   - requirement: how fresh; without what is staged.
   ///   - deadline: until when.
-  /// - Returns: the entities and whether there are more.
-  /// - Throws: `.unreadable`, `.valueTooLarge`, and as `ReadRouter.read`.
+  /// - Returns: an answer for each key from the first on, nil for what does not exist; fewer than
+  ///   asked when they would pass `bytesMax`.
+  /// - Throws: `.unreadable`, and as `ReadRouter.read`.
   public func entities(
-    prefix: String,
-    after key: String?,
-    limit: Int,
+    named keys: [Key],
     bytesMax: Int,
     tenant: Int32,
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
+  ) async throws(StorageError) -> (entities: [HotEntity?], proof: ReadProof) {
+    precondition(!requirement.includesStaged, "what is staged is read one by one")
+    let statement = NamedEntitiesStatement(keys, tenant: tenant, bytesMax: bytesMax)
+    let answer = try await router.read([statement.statement], requirement, deadline: deadline)
+    let result = answer.results[0]
+    var rows: [ProjectionRow] = []
+    for row in 0..<result.rowCount { rows.append(try ProjectionRow(result, row: row)) }
+    var entities = [HotEntity?](repeating: nil, count: keys.count)
+    let decoded = try await decoded(rows, tenant, deadline)
+    let places = try statement.places(result)
+    for (place, entity) in zip(places, decoded) { entities[place] = entity }
+    if let last = places.last, try EntityReader.found(result) > rows.count {
+      entities.removeLast(keys.count - last - 1)
+    }
+    return (entities, answer.proof)
+  }
+
+  /// A page of a list.
+  ///
+  /// - Parameters:
+  ///   - list: which entities, in which order.
+  ///   - pageToken: from the last page; empty at first.
+  ///   - limit: at most so many; fewer when the page would pass `bytesMax`.
+  ///   - bytesMax: of all keys and documents as text.
+  ///   - requirement: how fresh.
+  ///   - deadline: until when.
+  /// - Returns: the entities and whether there are more.
+  /// - Throws: `.attributeNotFound`, `.badFilter`, `.notOrderable`, `.badPageToken`, `.unreadable`,
+  ///   `.valueTooLarge`, and as `ReadRouter.read`.
+  public func entities(
+    _ list: EntityList,
+    pageToken: [UInt8],
+    limit: Int,
+    bytesMax: Int,
+    _ requirement: ReadRequirement,
+    deadline: MonotonicTime
   ) async throws(StorageError) -> (entities: [HotEntity], hasMore: Bool, proof: ReadProof) {
-    let statement = PostgresStatement(
-      EntityReader.list,
-      [
-        .int32(tenant), .text(prefix), .text(key ?? ""), .int64(Int64(limit) + 1),
-        .int64(Int64(bytesMax)),
-      ]
+    let position = try list.position(pageToken)
+    try await catalog.learn(
+      tenant: list.tenant,
+      entityIDs: [],
+      attributeIDs: list.attributeIDs,
+      deadline: deadline
     )
-    let answer = try await router.read([statement], requirement, deadline: deadline)
+    let statement = try EntityListStatement(list, position, limit: limit, bytesMax: bytesMax) {
+      catalog.attribute($0, of: list.tenant)?.type
+    }
+    let answer = try await router.read([statement.statement], requirement, deadline: deadline)
     let result = answer.results[0]
     var rows: [ProjectionRow] = []
     for row in 0..<min(result.rowCount, limit) {
       rows.append(try ProjectionRow(EntityReader.checked(result, row, bytesMax), row: row))
     }
     let found = try EntityReader.found(result)
-    return (try await decoded(rows, tenant, deadline), found > rows.count, answer.proof)
+    return (try await decoded(rows, list.tenant, deadline), found > rows.count, answer.proof)
   }
-
-  /// One page of entities.
-  ///
-  /// Sizes are added up in two steps, as stored and then as text, so that a page of huge documents
-  /// is neither built nor sent. The first row always comes.
-  private static let list = """
-    SELECT t.entity_id, t.external_key, t.version, t.attrs, t.times, NULL::text, NULL::text, t.found,
-      t.bytes
-    FROM (
-      SELECT s.*, sum(64 + octet_length(s.external_key) + coalesce(octet_length(s.attrs), 0)
-          + coalesce(octet_length(s.times), 0)) OVER (ORDER BY s.place) AS bytes
-      FROM (
-        SELECT p.*, p.hot_attrs::text AS attrs, p.hot_times::text AS times
-        FROM (
-          SELECT k.*, row_number() OVER w AS place, count(*) OVER () AS found,
-            sum(coalesce(pg_column_size(k.hot_attrs), 0)) OVER w AS stored
-          FROM (
-            SELECT e.entity_id, e.external_key, coalesce(j.version, 0) AS version, j.hot_attrs, j.hot_times
-            FROM sluice.entities e LEFT JOIN sluice.entity_jsonb j
-              ON j.tenant_id = e.tenant_id AND j.entity_id = e.entity_id
-            WHERE e.tenant_id = $1 AND starts_with(e.external_key, $2) AND e.external_key >= $2
-              AND e.external_key > $3
-            ORDER BY e.external_key LIMIT $4) AS k
-          WINDOW w AS (ORDER BY k.external_key)) AS p
-        WHERE p.place = 1 OR p.stored <= $5) AS s) AS t
-    WHERE t.place = 1 OR t.bytes <= $5
-    ORDER BY t.place
-    """
 
   private static func found(_ result: PostgresResult) throws(StorageError) -> Int {
     guard result.rowCount > 0 else { return 0 }

@@ -40,6 +40,20 @@ public enum StorageError: Error, Equatable, Sendable {
   case sumOverflow
   /// One value alone does not fit into an answer.
   case valueTooLarge
+  /// The condition of a list makes no sense at this step.
+  case badFilter(step: Int, FilterProblem)
+  /// What a list is ordered by has no order.
+  case notOrderable
+  /// What a list is ordered by does not exist.
+  case orderNotFound
+  /// Too many upserts wait to be written.
+  case tooManyUpserts
+  /// The newest values of the entity would need too much room.
+  case projectionFull
+  /// PostgreSQL refused the values although all checks passed.
+  case valueRefused
+  /// The connection was lost behind a COMMIT: it may have been written, or not.
+  case outcomeUnknown
   /// What is stored does not look as it should; the text is ours.
   case unreadable(String)
 }

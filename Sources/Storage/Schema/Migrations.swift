@@ -16,7 +16,8 @@ public enum Migrations {
 
   /// All migrations, by version, without holes.
   public static let all: [Migration] = [
-    .tables, .partitions, .catalog, .producers, .staging, .operations,
+    .tables, .partitions, .catalog, .producers, .staging, .operations, .upserts,
+    .hotValues,
   ]
 
   /// What to run, in order.

@@ -199,17 +199,32 @@ public struct ListEntitiesRequest: WireMessage, Equatable {
   /// How fresh the answer must be.
   public var read: ReadOptions
 
+  /// Only entities that meet this condition.
+  public var filter: EntityFilter?
+
+  /// What entities are ordered by; 0 is the external key.
+  public var orderByAttributeID: UInt32
+
+  /// Largest first.
+  public var isDescending: Bool
+
   /// Makes a message; what is left out has its default.
   public init(
     pageSize: Int32 = 0,
     pageToken: [UInt8] = [],
     externalKeyPrefix: String = "",
-    read: ReadOptions = ReadOptions()
+    read: ReadOptions = ReadOptions(),
+    filter: EntityFilter? = nil,
+    orderByAttributeID: UInt32 = 0,
+    isDescending: Bool = false
   ) {
     self.pageSize = pageSize
     self.pageToken = pageToken
     self.externalKeyPrefix = externalKeyPrefix
     self.read = read
+    self.filter = filter
+    self.orderByAttributeID = orderByAttributeID
+    self.isDescending = isDescending
   }
 
   /// Unpacks a message and copies it out.
@@ -236,6 +251,11 @@ public struct ListEntitiesRequest: WireMessage, Equatable {
       try unsafe Field.message(c.pointee.read, "read") { (c) throws(MessageError) in
         try unsafe ReadOptions(c)
       } ?? ReadOptions()
+    filter = try unsafe Field.message(c.pointee.filter, "filter") { (c) throws(MessageError) in
+      try unsafe EntityFilter(c)
+    }
+    orderByAttributeID = unsafe c.pointee.order_by_attribute_id
+    isDescending = unsafe c.pointee.descending != 0
   }
 
   func build(
@@ -246,6 +266,9 @@ public struct ListEntitiesRequest: WireMessage, Equatable {
     unsafe c.pointee.page_token = try arena.binary(pageToken)
     unsafe c.pointee.external_key_prefix = try arena.binary(externalKeyPrefix)
     unsafe c.pointee.read = try read.build(in: arena)
+    if let filter { unsafe c.pointee.filter = try filter.build(in: arena) }
+    unsafe c.pointee.order_by_attribute_id = orderByAttributeID
+    unsafe c.pointee.descending = isDescending ? 1 : 0
     return unsafe c
   }
 }

@@ -82,7 +82,7 @@ struct CatalogCommand: ParsableCommand {
           let page = try await session.listEntities(request)
           freshness = page.freshness
           for entity in page.entities {
-            printer.add(Self.cells(entity)) { Self.write(entity, to: &$0) }
+            printer.add(Self.cells(entity)) { ListRow.write(entity, to: &$0) }
           }
           try printer.flush()
           request.pageToken = page.nextPageToken
@@ -97,30 +97,6 @@ struct CatalogCommand: ParsableCommand {
         entity.externalKey, "\(entity.entityID)", "\(entity.values.count)",
         newest.map { Timestamp(microseconds: $0).description } ?? "",
       ]
-    }
-
-    private static func write(_ entity: Entity, to json: inout JSONWriter) {
-      json.beginObject()
-      json.key("entity")
-      json.value(entity.externalKey)
-      json.key("entity_id")
-      json.value(entity.entityID)
-      json.key("version")
-      json.value(entity.version)
-      json.key("values")
-      json.beginArray()
-      for value in entity.values {
-        json.beginObject()
-        json.key("attribute")
-        json.value(value.name)
-        json.key("value")
-        if let value = value.value { json.value(PointValue(value)) } else { json.null() }
-        json.key("observed_at")
-        json.value(Timestamp(microseconds: value.observedAtMicroseconds).description)
-        json.endObject()
-      }
-      json.endArray()
-      json.endObject()
     }
   }
 

@@ -1,5 +1,6 @@
 internal import Client
 internal import EventLoop
+internal import Formats
 internal import Wire
 
 // What a command asks a gateway, in the words of the command.
@@ -130,6 +131,23 @@ struct GatewaySession: Sendable {
     return response.attributes
   }
 
+  /// The attribute of a name; a hot one is made when there is none and `type` is given.
+  ///
+  /// - Throws: `ClientError`, or a failure that names the attribute when there is none.
+  func attribute(_ name: String, orNew type: PointType?) async throws -> Attribute {
+    guard let type else { return try await attributes([name])[0] }
+    do {
+      return try await attributes([name])[0]
+    } catch let failure as CommandFailure where failure.status == .notFound {
+      // It is made below.
+    }
+    let spec = AttributeSpec(name: name, valueType: ValueType(type), isHot: true)
+    guard let made = try await client.resolveAttributes([spec]).first else {
+      throw ClientError.protocolViolation("ResolveAttributes answered with another number")
+    }
+    return made
+  }
+
   /// One page of attributes.
   func listAttributes(_ request: ListAttributesRequest) async throws -> ListAttributesResponse {
     try await client.call("sluice.v1.CatalogService", "ListAttributes", request, within: timeout)
@@ -138,6 +156,20 @@ struct GatewaySession: Sendable {
   /// Changes an attribute.
   func updateAttribute(_ request: UpdateAttributeRequest) async throws -> Attribute {
     try await client.call("sluice.v1.CatalogService", "UpdateAttribute", request, within: timeout)
+  }
+
+  // MARK: Entities
+
+  /// Writes values of an entity.
+  func upsertEntity(_ request: UpsertEntityRequest) async throws -> UpsertEntityResponse {
+    let name =
+      switch request.by {
+      case .entityID(let id): "#\(id)"
+      case .externalKey(let key): key
+      }
+    return try await explaining(Self.missing(entity: name)) { () async throws(ClientError) in
+      try await client.upsertEntity(request, within: timeout)
+    }
   }
 
   // MARK: Reads

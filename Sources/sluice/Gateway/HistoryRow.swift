@@ -74,6 +74,33 @@ extension PointValue {
   }
 }
 
+extension Value {
+  /// A value for a gateway.
+  init(_ value: PointValue) {
+    switch value {
+    case .number(let number): self = .number(number)
+    case .integer(let integer): self = .integer(integer)
+    case .flag(let flag): self = .flag(flag)
+    case .label(let label): self = .label(label)
+    case .document(let document): self = .document(document)
+    }
+  }
+}
+
+extension PointType {
+  /// The type of an attribute; nil for one of a later version.
+  init?(_ type: ValueType) {
+    switch type {
+    case .unspecified: return nil
+    case .number: self = .number
+    case .integer: self = .integer
+    case .flag: self = .flag
+    case .label: self = .label
+    case .document: self = .document
+    }
+  }
+}
+
 extension ValueType {
   /// The name that `--types` and CSV files use.
   var name: String {

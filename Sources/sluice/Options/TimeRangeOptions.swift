@@ -34,7 +34,10 @@ struct TimeRangeOptions: ParsableArguments, Sendable {
     return start.microseconds..<end.microseconds
   }
 
-  private static func time(
+  /// The time that an option says.
+  ///
+  /// - Throws: why it cannot be read.
+  static func time(
     _ text: String,
     _ option: String,
     _ now: Timestamp

@@ -1,0 +1,240 @@
+public import EventLoop
+
+// Writes upserts for callers who wait: one transaction takes all that came in meanwhile.
+
+/// What a lane of upserts has done.
+public struct UpsertStatistics: Equatable, Sendable {
+  /// Upserts committed.
+  public var upserts: Int64 = 0
+  /// Transactions committed.
+  public var groups: Int64 = 0
+  /// Upserts refused because too many waited.
+  public var refused: Int64 = 0
+}
+
+/// The upserts of one worker.
+///
+/// Natural batching: while a transaction runs the next group gathers. When PostgreSQL refuses the
+/// data of a group, its halves are tried, so that a bad upsert fails alone. The connections keep no
+/// session state, so that a transaction pooler may stand between. Confined to its loop's thread.
+public final class UpsertLane {
+  /// Counters.
+  public private(set) var statistics = UpsertStatistics()
+
+  private let queue = UpsertQueue()
+  private let pool: PostgresPool
+  private let loop: EventLoop
+  private var clusters: [Int64: UInt64] = [:]
+  private var writing = 0
+  private var isShutDown = false
+
+  /// How many tasks `run` wants.
+  public static let writerCount = UpsertLimits.connectionsMax
+
+  /// A lane that connects when it has something to write.
+  public init(_ dsn: PostgresDSN, loop: EventLoop) {
+    self.loop = loop
+    var limits = PoolLimits()
+    limits.connectionsMax = UpsertLimits.connectionsMax
+    limits.connectionsMin = 0
+    pool = PostgresPool(
+      dsn,
+      role: .pooled("upsert", requiresSynchronousCommit: true),
+      limits: limits,
+      on: loop
+    )
+  }
+
+  /// Whether nothing waits or is being written.
+  public var isIdle: Bool { queue.isEmpty && writing == 0 }
+
+  /// Upserts that wait for a transaction.
+  var waitingCount: Int { queue.count }
+
+  /// Writes an upsert; the caller has checked it with `UpsertCheck`.
+  ///
+  /// - Throws: `.tooManyUpserts`, `.projectionFull`, `.valueRefused`, `.outcomeUnknown` when it may
+  ///   have been written, `.postgres` when it has not.
+  public func write(
+    _ upsert: Upsert,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> UpsertOutcome {
+    guard !isShutDown else { throw .postgres(.closed) }
+    let cell = WaitCell<Result<UpsertOutcome, StorageError>>()
+    let outcome = await cell.wait {
+      let entry = UpsertQueue.Entry(upsert: upsert, deadline: deadline, cell: cell)
+      guard !queue.append(entry) else { return }
+      statistics.refused += 1
+      cell.resume(.failure(.tooManyUpserts))
+    }
+    return try outcome.get()
+  }
+
+  /// Writes until it is shut down; run `writerCount` of these.
+  public func run() async {
+    while !isShutDown {
+      let group = current(queue.takeGroup())
+      guard !group.isEmpty else {
+        if queue.isEmpty { await queue.sleep() }
+        continue
+      }
+      writing += 1
+      await write(group[...])
+      writing -= 1
+    }
+  }
+
+  /// Ends `run`; what waits is refused.
+  public func shutDown() async {
+    isShutDown = true
+    queue.wakeAll()
+    while !queue.isEmpty {
+      for entry in queue.takeGroup() { entry.cell.resume(.failure(.postgres(.closed))) }
+    }
+    await pool.shutdown(deadline: loop.now + .seconds(2))
+  }
+
+  // MARK: One group
+
+  /// Those whose callers still wait; the others are told.
+  private func current(_ group: [UpsertQueue.Entry]) -> [UpsertQueue.Entry] {
+    let now = loop.now
+    return group.filter { entry in
+      guard now >= entry.deadline else { return true }
+      entry.cell.resume(.failure(.postgres(.waitTimedOut)))
+      return false
+    }
+  }
+
+  private func write(_ group: ArraySlice<UpsertQueue.Entry>) async {
+    var attempts = 0
+    while true {
+      do throws(StorageError) {
+        let outcomes = try await transaction(UpsertStatement(group.map(\.upsert)))
+        statistics.groups += 1
+        statistics.upserts += Int64(group.count)
+        for (entry, outcome) in zip(group, outcomes) { entry.cell.resume(.success(outcome)) }
+        return
+      } catch {
+        attempts += 1
+        if UpsertLane.isConflict(error), attempts <= UpsertLimits.retriesMax { continue }
+        guard UpsertLane.blamesData(error), group.count > 1 else {
+          for entry in group { entry.cell.resume(.failure(error)) }
+          return
+        }
+      }
+      let middle = group.startIndex + group.count / 2
+      await write(group[..<middle])
+      await write(group[middle...])
+      return
+    }
+  }
+
+  /// Two transactions were in each other's way; nothing is written.
+  private static func isConflict(_ error: StorageError) -> Bool {
+    guard case .postgres(.server(let inner)) = error else { return false }
+    return inner.sqlstate.family == "40"
+  }
+
+  private static func blamesData(_ error: StorageError) -> Bool {
+    switch error {
+    case .valueRefused, .projectionFull: true
+    default: false
+    }
+  }
+
+  // MARK: One transaction
+
+  private func transaction(
+    _ statement: UpsertStatement
+  ) async throws(StorageError) -> [UpsertOutcome] {
+    let connection: PostgresConnection
+    let deadline = loop.now + UpsertLimits.transactionTime
+    do throws(PostgresError) {
+      connection = try await pool.acquire(deadline: deadline)
+    } catch {
+      throw .postgres(error)
+    }
+    let outcome: Result<[UpsertOutcome], StorageError>
+    do throws(StorageError) {
+      outcome = .success(try await run(statement, connection, deadline))
+    } catch {
+      // After a failover this address may lead to the new primary.
+      if case .notPrimary = error { connection.close() }
+      outcome = .failure(error)
+    }
+    await connection.rollBack()
+    pool.release(connection)
+    return try outcome.get()
+  }
+
+  private func run(
+    _ statement: UpsertStatement,
+    _ connection: PostgresConnection,
+    _ deadline: MonotonicTime
+  ) async throws(StorageError) -> [UpsertOutcome] {
+    let asksIdentity = clusters.isEmpty
+    var isCommitted = false
+    do throws(PostgresError) {
+      let results = try await connection.pipeline(
+        statement.pipeline(asksIdentity: asksIdentity),
+        deadline: deadline
+      )
+      _ = try results[0].get()
+      let written = try results[1].get()
+      guard try results[2].get().commandTag == "COMMIT" else {
+        throw .protocolViolation("the transaction was not committed")
+      }
+      isCommitted = true
+      // Cancelled by an operator while it waited for a synchronous replica: here it is, there not.
+      try connection.requireReplication()
+      let identity = asksIdentity ? try results[4].get() : nil
+      let token = try await token(results[3].get(), identity, connection, deadline)
+      return try statement.outcomes(written, token: token)
+    } catch {
+      throw UpsertLane.failure(error, isCommitted: isCommitted)
+    }
+  }
+
+  private static func failure(_ error: PostgresError, isCommitted: Bool) -> StorageError {
+    guard !isCommitted, !error.isOutcomeUnknown else { return .outcomeUnknown }
+    guard case .server(let inner) = error else { return .postgres(error) }
+    switch (inner.sqlstate.code, inner.sqlstate.family) {
+    case (UpsertStatement.fullState.code, _): return .projectionFull
+    case ("25006", _): return .notPrimary
+    // Data exception, constraint, program limit, an operator's trigger.
+    case (_, "22"), (_, "23"), (_, "54"), (_, "P0"): return .valueRefused
+    default: return .postgres(error)
+    }
+  }
+
+  private func token(
+    _ position: PostgresResult,
+    _ identity: PostgresResult?,
+    _ connection: PostgresConnection,
+    _ deadline: MonotonicTime
+  ) async throws(PostgresError) -> FreshnessToken {
+    guard let lsn = try position.lsn(row: 0, column: 0),
+      let timeline = try position.int64(row: 0, column: 1),
+      let startedAt = try position.int64(row: 0, column: 2)
+    else { throw .protocolViolation("a committed transaction without its position") }
+    if clusters[startedAt] == nil {
+      let answer: PostgresResult
+      if let identity {
+        answer = identity
+      } else {
+        // Another server behind the same address, or the same one started again.
+        answer = try await connection.query(ServerProof.identity, deadline: deadline)
+      }
+      guard let identifier = try answer.int64(row: 0, column: 0) else {
+        throw .protocolViolation("a server without an identity")
+      }
+      clusters = [startedAt: UInt64(bitPattern: identifier)]
+    }
+    return FreshnessToken(
+      systemIdentifier: clusters[startedAt] ?? 0,
+      timeline: UInt32(truncatingIfNeeded: timeline),
+      lsn: lsn
+    )
+  }
+}

@@ -1,0 +1,152 @@
+import EventLoop
+import Testing
+
+@testable import Storage
+
+@Suite("reads of many entities", .needsDatabases)
+struct PointReadTests {
+  @Test("a batch keeps its order, names what is absent, and answers repeats")
+  func batch() async throws {
+    try await UpsertWorld.run { world in
+      _ = await world.write([UpsertWorld.number(1), UpsertWorld.number(2, of: 2)])
+      let (found, proof) = try await world.readers.entities.entities(
+        named: [
+          .externalKey("e02"), .id(99), .id(1), .externalKey("nobody"), .externalKey("e02"), .id(3),
+          .id(-1),
+        ],
+        bytesMax: 1 << 20,
+        tenant: 1,
+        ReadRequirement(.strong),
+        deadline: soon()
+      )
+      #expect(found.map { $0?.id } == [2, nil, 1, nil, 2, 3, nil])
+      #expect(found[0]?.values.first?.value == .number(2))
+      #expect(found[2]?.values.first?.value == .number(1))
+      #expect(found[5]?.values.isEmpty == true)
+      #expect(proof.origin == .primary)
+    }
+  }
+
+  @Test("a batch that would be too large ends early, and never answers nothing")
+  func batchBytes() async throws {
+    try await UpsertWorld.run { world in
+      let label = StoredValue.label(String(repeating: "x", count: 10_000))
+      world.start()
+      for entity: Int64 in 1...5 {
+        let upsert = Upsert(
+          tenant: 1,
+          entityID: entity,
+          values: [UpsertValue(attributeID: 4, value: label)]
+        )
+        _ = try await world.lane.write(upsert, deadline: soon())
+      }
+      var answered: [Int] = []
+      for bytesMax in [1, 25_000, 1_000_000] {
+        let (found, _) = try await world.readers.entities.entities(
+          named: [.id(50), .id(1), .id(2), .id(51), .id(3), .id(4), .id(5), .id(52)],
+          bytesMax: bytesMax,
+          tenant: 1,
+          ReadRequirement(.strong),
+          deadline: soon()
+        )
+        answered.append(found.count)
+      }
+      // Up to the last entity that fits; what is absent behind it is left for the next request.
+      #expect(answered == [2, 3, 8])
+    }
+  }
+
+  @Test("reads that come together share one query, each with its own answer")
+  func grouping() async throws {
+    try await UpsertWorld.run { world in
+      _ = await world.write((1...20).map { UpsertWorld.number(Double($0), of: Int64($0)) })
+      let reads = PointReads(world.readers.entities)
+      nonisolated(unsafe) let shared = reads
+      let loop = world.readers.database.loop
+      let answers = await withTaskGroup(of: (Int64, Double?).self) { group in
+        for id: Int64 in 1...60 {
+          group.addTask(executorPreference: loop) {
+            let key: EntityReader.Key = id % 2 == 0 ? .id(id) : .externalKey(UpsertWorld.key(id))
+            let found = try? await unsafe shared.entity(
+              key,
+              tenant: 1,
+              ReadRequirement(.strong),
+              deadline: soon()
+            )
+            guard case .number(let number)? = found?.entity.values.first?.value else {
+              return (id, nil)
+            }
+            return (id, number)
+          }
+        }
+        return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+      }
+      #expect(answers == Dictionary(uniqueKeysWithValues: (1...20).map { (Int64($0), Double($0)) }))
+      #expect(reads.readCount == 60)
+      #expect(reads.queryCount == 1)
+    }
+  }
+
+  @Test("reads of another freshness or tenant are not put together")
+  func classes() async throws {
+    try await UpsertWorld.run { world in
+      let outcome = try await world.write([UpsertWorld.number(1)])[0].get()
+      let reads = PointReads(world.readers.entities)
+      nonisolated(unsafe) let shared = reads
+      let loop = world.readers.database.loop
+      let failures = await withTaskGroup(of: StorageError?.self) { group in
+        for (level, tenant) in [
+          (ReadLevel.strong, Int32(1)), (.strong, 2), (.atLeast(outcome.token), 1),
+        ] {
+          group.addTask(executorPreference: loop) {
+            await storageFailure { () throws(StorageError) in
+              try await unsafe shared.entity(
+                .id(1),
+                tenant: tenant,
+                ReadRequirement(level),
+                deadline: soon()
+              )
+            }
+          }
+        }
+        return await group.reduce(into: []) { $0.append($1) }
+      }
+      #expect(failures.count { $0 == .entityNotFound(index: 0) } == 1)
+      #expect(failures.count { $0 == nil } == 2)
+      #expect(reads.queryCount == 3)
+    }
+  }
+
+  @Test("a read after a durable write sees it, however many reads go together")
+  func readAfterWrite() async throws {
+    try await UpsertWorld.run { world in
+      world.start()
+      let reads = PointReads(world.readers.entities)
+      nonisolated(unsafe) let shared = reads
+      nonisolated(unsafe) let own = world
+      let loop = world.readers.database.loop
+      let stale = try await withThrowingTaskGroup(of: Int.self) { group in
+        for entity: Int64 in 1...20 {
+          group.addTask(executorPreference: loop) {
+            var stale = 0
+            for turn in 1...10 {
+              let written = Double(turn)
+              let upsert = UpsertWorld.number(written, of: entity)
+              _ = try await unsafe own.lane.write(upsert, deadline: soon())
+              let read = try await unsafe shared.entity(
+                .id(entity),
+                tenant: 1,
+                ReadRequirement(.strong),
+                deadline: soon()
+              )
+              if read.entity.values.first?.value != .number(written) { stale += 1 }
+            }
+            return stale
+          }
+        }
+        return try await group.reduce(0, +)
+      }
+      #expect(stale == 0)
+    }
+  }
+}
