@@ -52,7 +52,7 @@ class Plan:
     def __init__(self, rounds, is_quick):
         self.rounds = rounds
         self.is_quick = is_quick
-        self.seconds = 1 if is_quick else 4
+        self.seconds = 2 if is_quick else 4
         self.warmup = 0.3 if is_quick else 1
         # Values are observed an hour ago, in one partition with what is ingested now.
         self.base = (int(time.time()) - 90_000) * 1_000_000
@@ -198,7 +198,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="sluice-bench.")
     # As root, the servers run as another user, who has to get through.
     os.chmod(folder, 0o755)
-    world = World(repository, os.environ["SLUICE_BENCH_BINARIES"], folder)
+    world = World(repository, os.environ["BENCH_BINARIES"], folder)
     plan = Plan(1 if options.quick else options.rounds, options.quick)
     failures = 1
     try:

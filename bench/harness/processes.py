@@ -23,17 +23,17 @@ def processor_seconds(pid):
 
 def server_seconds(postmaster):
     """The same of a PostgreSQL server: postmaster, children, and children that have ended."""
-    stat = fields(postmaster)
-    if not stat:
-        return 0.0
-    ticks = sum(int(value) for value in stat[11:15])
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        child = fields(entry)
-        if child and child[1] == str(postmaster):
-            ticks += int(child[11]) + int(child[12])
-    return ticks / TICK
+    while True:
+        before = fields(postmaster)
+        children = [stat for stat in map(fields, filter(str.isdigit, os.listdir("/proc")))
+                    if stat and stat[1] == str(postmaster)]
+        after = fields(postmaster)
+        if not before or not after:
+            return 0.0
+        # A child that ended meanwhile would be counted twice or not at all.
+        if before[13:15] == after[13:15]:
+            return (sum(int(value) for value in after[11:15])
+                    + sum(int(stat[11]) + int(stat[12]) for stat in children)) / TICK
 
 
 def children_seconds():

@@ -55,7 +55,7 @@ def producers(world, plan):
                            warmup=plan.warmup, seconds=plan.seconds)
 
     def insert():
-        best = world.best_pgbench(insert_script(10, 1000), plan.seconds, sampling=0.2)
+        best = world.best_pgbench(insert_script(10, 1000), plan, sampling=0.2)
         return {**best, "rate": best["rate"] * 10}
 
     found = interleave(plan, {"1,000 producers": lockstep, "INSERT": insert}, world.empty)
@@ -87,10 +87,10 @@ def load(world, plan):
             "offered", sessions=8, batch=1000, rate=int(saturation * share), base=plan.base,
             warmup=plan.warmup, seconds=plan.seconds, grace=10)
 
-    found = interleave(plan, {share: offered(share) for share in shares}, world.empty)
+    arms = {f"{share:.0%} of saturation": offered(share) for share in shares}
+    found = interleave(plan, arms, world.empty)
     steps = []
-    for share in shares:
-        samples = found[share]
+    for share, samples in zip(shares, found.values()):
         steps.append({
             "share": share, "offered": int(saturation * share),
             "confirmed": statistics.median(one["rate"] for one in samples),
@@ -100,7 +100,7 @@ def load(world, plan):
     name_knee(steps)
     knee = next((step for step in steps if step.get("knee")), None)
     result = compare(
-        "ack-half-load", "ack p95 at half of saturation", "ms", found[0.5], figure=p95,
+        "ack-half-load", "ack p95 at half of saturation", "ms", found["50% of saturation"], figure=p95,
         goal=Goal("at most 10 ms", lambda mine, peer, ratio: mine <= 10),
         settings={"sessions": 8, "batch": 1000, "saturation": round(saturation)}, steps=steps,
         knee=knee and knee["offered"])
@@ -109,7 +109,7 @@ def load(world, plan):
              "y": "ms", "x_log": False, "y_log": True, "series": [["p95", points]],
              "mark": knee and [knee["offered"], knee["p95_ms"], "knee"]}
     curves = percentile_chart("Ack by share of saturation",
-                              {f"{share:.0%}": found[share] for share in (0.25, 0.5, 0.75, 0.9)})
+                              {name: found[name] for name in list(arms)[1:5]})
     return [result], [chart, curves]
 
 

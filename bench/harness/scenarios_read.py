@@ -40,7 +40,7 @@ def point_reads(world, plan):
     arms = {
         "GetEntity": lambda: world.bench("calls", method="get", callers=64, entities=ENTITIES,
                                          warmup=plan.warmup, seconds=plan.seconds),
-        "pgbench": lambda: world.best_pgbench(SELECT, plan.seconds, sampling=0.05, **ids),
+        "pgbench": lambda: world.best_pgbench(SELECT, plan, sampling=0.05, **ids),
     }
     found = interleave(plan, arms, world.checkpoint)
     result = compare(
