@@ -1,6 +1,5 @@
 internal import Client
 internal import EventLoop
-internal import Synchronization
 
 // Open loop: batches are due at fixed times, and late answers do not hold back what is due next.
 
@@ -8,7 +7,7 @@ internal import Synchronization
 ///
 /// Latency runs from the intended time of a batch to its ack, so that a stall counts for every
 /// batch that was due in it (no coordinated omission). What is not acknowledged `grace` seconds
-/// after the last batch was due is counted as unanswered.
+/// after the end is counted as if it came just then, which is still too good.
 enum Offered {
   private struct Sent: Sendable {
     let due: MonotonicTime
@@ -33,20 +32,18 @@ enum Offered {
       turns: pairs.map(\.continuation)
     )
     let recorder = Recorder()
-    let due = Atomic(0)
-    let unanswered = Unanswered(limit: window.end + (try arguments.duration("grace", 5)))
+    let limit = Limit(time: window.end + (try arguments.duration("grace", 5)))
     let marks = Marks(window)
     let watching = Task { await Timeline.watch(sessions.producers, isStaged: isStaged) }
     try pacer.begin()
     try await sessions.each { index, producer in
-      try await unanswered.bounded(producer) {
+      try await limit.bounded(producer) {
         let (sent, continuation) = AsyncStream.makeStream(of: Sent.self)
         async let acks: Void = confirm(sent, producer, isStaged, window, recorder, sessions.batch)
         var next = index * sessions.batch
         for await time in pairs[index].stream {
           let columns = sessions.series.batch(next..<next + sessions.batch)
           next += sessions.producers.count * sessions.batch
-          if window.contains(time) { due.wrappingAdd(1, ordering: .relaxed) }
           continuation.yield(Sent(due: time, last: try await producer.send(columns).upperBound))
         }
         continuation.finish()
@@ -58,10 +55,13 @@ enum Offered {
     let timeline = await watching.value
     await sessions.close()
     let seconds = (window.end - window.begin) / .seconds(1)
+    let values = recorder.values
+    let unanswered = max(0, Int((window.end - window.begin) / pacer.interval) - recorder.count)
+    for _ in 0..<unanswered { recorder.record(from: window.end, to: limit.time, values: 0) }
     Output.result(
       [
-        ("values", .count(recorder.values)), ("seconds", .number(seconds)),
-        ("offered", .count(rate)), ("batches_due", .count(due.load(ordering: .relaxed))),
+        ("values", .count(values)), ("seconds", .number(seconds)),
+        ("offered", .count(rate)), ("unanswered", .count(unanswered)),
         ("rate", .number(timeline.rate(in: window, start))),
         ("timeline", .pairs(timeline.points)),
       ] + recorder.fields
@@ -89,8 +89,8 @@ enum Offered {
 }
 
 /// Ends sessions that are still waiting when the time is over.
-struct Unanswered: Sendable {
-  let limit: MonotonicTime
+private struct Limit: Sendable {
+  let time: MonotonicTime
 
   /// Runs `body`; at the limit the producer is closed, which ends whatever `body` waits for.
   ///
@@ -101,7 +101,7 @@ struct Unanswered: Sendable {
   ) async throws {
     let watchdog = Task {
       // Cancelled means that the session came to its end in time.
-      guard (try? await Task.sleep(for: max(.zero, limit - .now()))) != nil else { return }
+      guard (try? await Task.sleep(for: max(.zero, time - .now()))) != nil else { return }
       await producer.close()
     }
     defer { watchdog.cancel() }
@@ -109,7 +109,7 @@ struct Unanswered: Sendable {
       try await body()
     } catch {
       // Behind the limit a closed session is what was wanted.
-      guard MonotonicTime.now() >= limit else { throw error }
+      guard MonotonicTime.now() >= time else { throw error }
     }
   }
 }

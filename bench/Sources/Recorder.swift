@@ -44,6 +44,9 @@ final class Recorder: Sendable {
   /// Values taken in.
   var values: Int { state.withLock { $0.values } }
 
+  /// Latencies taken in.
+  var count: Int { state.withLock { Int($0.latencies.totalCount) } }
+
   /// How many latencies, and pairs of percentile and microseconds.
   var fields: [(String, Output.Value)] {
     state.withLock { state in

@@ -35,7 +35,9 @@ FUNCTIONS = {
 def allocations(world, folder):
     """Allocations of the gateway by piece of work, those of an idle one taken off."""
     library = os.path.join(folder, "malloc_counter.so")
-    run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library,
+    # Swift brings a clang of its own.
+    compiler = shutil.which("cc") or "clang"
+    run([compiler, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library,
          os.path.join(HERE, "malloc_counter.c")])
     path = os.path.join(folder, "allocations")
 

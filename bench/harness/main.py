@@ -54,7 +54,7 @@ class Plan:
         self.is_quick = is_quick
         self.seconds = 2 if is_quick else 4
         self.warmup = 0.3 if is_quick else 1
-        # Values are observed an hour ago, in one partition with what is ingested now.
+        # The day that is stored ends an hour ago: nothing is observed in the future.
         self.base = (int(time.time()) - 90_000) * 1_000_000
         self.scenario = ""
         self.label = ""

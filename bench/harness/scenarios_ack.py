@@ -96,6 +96,7 @@ def load(world, plan):
             "confirmed": statistics.median(one["rate"] for one in samples),
             "p50_ms": statistics.median(percentile(one, 50) for one in samples),
             "p95_ms": statistics.median(p95(one) for one in samples),
+            "unanswered": max(one["unanswered"] for one in samples),
         })
     name_knee(steps)
     knee = next((step for step in steps if step.get("knee")), None)

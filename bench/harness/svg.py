@@ -4,7 +4,7 @@ import math
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 760, 380
-LEFT, RIGHT, TOP, BOTTOM = 78, 20, 66, 46
+LEFT, RIGHT, TOP, BOTTOM = 78, 36, 66, 46
 COLOURS = ("#2f6fd0", "#c8502e", "#2b8a55", "#8a56b8", "#a87a12", "#4c8f9c")
 
 STYLE = """<style>
