@@ -69,5 +69,12 @@ with open(os.path.join(folder, "RESULTS.md")) as file:
     page = file.read()
 assert "commit new" in page and "| A | 20 x/s | 10 (P) | 2.00 | 1 to 3 |" in page, page
 assert svg.short(1_500_000) == "1.5M" and svg.short(0.25) == "0.25"
+
+# A budget bears what differs between runs, and not what doubled.
+import importlib.util
+spec = importlib.util.spec_from_file_location("budgets", "../budgets/main.py")
+budgets = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(budgets)
+assert budgets.judge("test", {"a": 14.0, "b": 20.0, "c": 1.0}, {"a": 10, "b": 10}) == (1, 2)
 print("bench: all well")
 PYTHON

@@ -16,6 +16,7 @@ struct Bench {
       case "flatout": try await FlatOut.run(arguments)
       case "lockstep": try await Lockstep.run(arguments)
       case "offered": try await Offered.run(arguments)
+      case "pieces": try await Pieces.run(arguments)
       case "calls": try await Calls.run(arguments)
       case "reads": try await Reads.run(arguments)
       default: throw ArgumentError(text: "unknown mode '\(arguments.mode)'")

@@ -50,7 +50,7 @@ def allocations(world, folder):
     # Names, connections and memory that stays are made before anything is counted.
     world.bench("flatout", rows=20_000, sessions=1, batch=1000)
     before, start = count(), time.monotonic()
-    time.sleep(1)
+    time.sleep(2)
     idle = (count() - before) / (time.monotonic() - start)
 
     def each(mode, size, **settings):
@@ -58,14 +58,13 @@ def allocations(world, folder):
         pieces = sample["values"] / size
         return (sample["counted"] - idle * sample["seconds"]) / pieces
 
-    timed = {"warmup": 0.3, "seconds": 1.5}
     found = {
         "batch of 10, one at a time":
-            each("lockstep", 10, sessions=1, batch=10, **timed),
+            each("pieces", 1, kind="batch", sessions=1, batch=10, count=300),
         "batch of 1000 in a stream":
             each("flatout", 1000, sessions=1, batch=1000, rows=200_000),
-        "unary call": each("calls", 1, method="health", callers=1, **timed),
-        "point read": each("calls", 1, method="get", callers=1, entities=100, **timed),
+        "unary call": each("pieces", 1, kind="health", sessions=1, count=1000),
+        "point read": each("pieces", 1, kind="get", sessions=1, count=300),
     }
     world.counter = None
     world.stop_gateway()

@@ -101,7 +101,8 @@ def load(world, plan):
     name_knee(steps)
     knee = next((step for step in steps if step.get("knee")), None)
     result = compare(
-        "ack-half-load", "ack p95 at half of saturation", "ms", found["50% of saturation"], figure=p95,
+        "ack-half-load", "ack p95 at half of saturation", "ms", found["50% of saturation"],
+        figure=p95,
         goal=Goal("at most 10 ms", lambda mine, peer, ratio: mine <= 10),
         settings={"sessions": 8, "batch": 1000, "saturation": round(saturation)}, steps=steps,
         knee=knee and knee["offered"])
