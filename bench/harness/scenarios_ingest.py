@@ -122,7 +122,7 @@ def stored(world, plan, sizes=(0, 1_000_000, 10_000_000)):
         for size in sizes:
             plan.progress(f"round {number + 1} of {plan.rounds}: {size:,} rows stored")
             if size > have:
-                fill(world, size - have, base)
+                world.fill(size - have, base)
                 have = size
             world.checkpoint()
             found[size].append(measure())
@@ -145,13 +145,3 @@ def stored(world, plan, sizes=(0, 1_000_000, 10_000_000)):
 def stored_more(world, plan):
     """The same with 100 M rows stored: some 10 GB of disk and several minutes a round."""
     return stored(world, plan, (0, 100_000_000))
-
-
-def fill(world, rows, base):
-    """Rows as ingest would leave them, made in the server."""
-    world.sql(
-        "INSERT INTO sluice.entity_values"
-        " (entity_id, observed_at, tenant_id, attribute_id, number)"
-        f" SELECT 1 + i % 1000, to_timestamp({base} / 1e6) + i * interval '100 us', 1,"
-        f" 1 + (i / 1000) % 10, i * 0.5 FROM generate_series(0, {rows - 1}) AS i",
-        timeout=3600)
