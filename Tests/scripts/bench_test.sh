@@ -7,7 +7,8 @@ folder=$(mktemp -d "${TMPDIR:-/tmp}/sluice-bench-test.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 export PYTHONDONTWRITEBYTECODE=1
 
-"$repository/scripts/bench" --list | grep -q '^durable '
+list=$("$repository/scripts/bench" --list)
+[[ $list == durable\ * ]] || { echo "--list does not begin with durable"; exit 1; }
 if "$repository/scripts/bench" --rounds 0 --list >/dev/null 2>&1; then
   echo "no rounds at all were accepted"
   exit 1
