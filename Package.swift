@@ -22,6 +22,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
   ],
   targets: [
     // C libraries, one module map each.
@@ -75,6 +76,16 @@ let package = Package(
       swiftSettings: settings
     ),
 
+    // The load generator of scripts/bench.
+    .executableTarget(
+      name: "bench",
+      dependencies: [
+        "Client", "EventLoop", "Wire",
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+      ],
+      path: "bench/Sources",
+      swiftSettings: settings
+    ),
     // A producer whose values can be computed, for Tests/Faults.
     .executableTarget(
       name: "faultproducer",
