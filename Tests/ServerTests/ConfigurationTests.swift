@@ -88,6 +88,7 @@ struct ConfigurationTests {
     (.listen, "127.0.0.1:0"), (.listen, "127.8.9.1:65535"), (.listen, "[::1]:80"),
     (.insecureListen, "true"), (.insecureListen, "false"),
     (.replicaDSNs, ""), (.replicaDSNs, "host=a"), (.warehouseDSN, ""), (.redis, ""),
+    (.redis, "redis://cache"), (.redis, "redis://:p%40ss@cache:6380/0"), (.redis, "[::1]:6379"),
     (.workers, "1"), (.workers, "256"), (.workers, ""), (.writersPerWorker, "16"),
     (.readConnectionsPerWorker, "100"), (.connectionsMax, "1"), (.connectionsMax, "1000000"),
     (.ingestMemory, "16MiB"), (.ingestMemory, "1TiB"), (.ingestMemory, "16777216B"),
@@ -101,7 +102,8 @@ struct ConfigurationTests {
   static let bad: [(ConfigurationKey, String)] = [
     (.listen, ""), (.listen, "127.0.0.1"), (.listen, "127.0.0.1:65536"), (.listen, ":80"),
     (.listen, "127.0.0.1:-1"), (.insecureListen, "yes"), (.insecureListen, ""),
-    (.primaryDSN, ""), (.redis, "nowhere"), (.workers, "0"), (.workers, "257"),
+    (.primaryDSN, ""), (.redis, "nowhere"), (.redis, "rediss://cache"), (.redis, "redis://cache/1"),
+    (.workers, "0"), (.workers, "257"),
     (.workers, "two"), (.workers, "2.5"), (.workers, " 2"), (.writersPerWorker, "0"),
     (.writersPerWorker, "17"), (.writersPerWorker, ""), (.readConnectionsPerWorker, "0"),
     (.readConnectionsPerWorker, "101"), (.connectionsMax, "0"), (.connectionsMax, "-5"),

@@ -1,4 +1,5 @@
 public import EventLoop
+public import Storage
 
 // What a gateway is told before it starts, checked.
 
@@ -13,7 +14,7 @@ public struct Configuration: Sendable {
   /// The warehouse, if there is one.
   public var warehouseDSN: String?
   /// The cache, if there is one.
-  public var redis: SocketAddress?
+  public var redis: RedisSettings?
   /// Event loops, each on a thread of its own.
   public var workers: Int
   /// Connections for COPY on each worker.
@@ -57,7 +58,7 @@ public struct Configuration: Sendable {
         text.split(separator: ",").map(String.init)
       } ?? []
     warehouseDSN = try reader.optional(.warehouseDSN, "a connection string") { $0 }
-    redis = try reader.optional(.redis, "host:port") { SocketAddress($0) }
+    redis = try reader.optional(.redis, RedisSettings.form) { RedisSettings($0) }
     workers = try reader.optional(.workers, "1 to 256") { integer($0, 1...256) } ?? processorCount
     writersPerWorker = try reader.required(.writersPerWorker, "1 to 16") { integer($0, 1...16) }
     readConnectionsPerWorker = try reader.required(.readConnectionsPerWorker, "1 to 100") {

@@ -51,7 +51,8 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     case .primaryDSN: "Connection string of the PostgreSQL primary, postgresql://… or key=value."
     case .replicaDSNs: "Connection strings of streaming replicas, separated by commas."
     case .warehouseDSN: "Connection string of the warehouse."
-    case .redis: "Address of the Redis server, host:port."
+    case .redis:
+      "Redis for the cache of entities, redis://…; the same for all gateways; default: no cache."
     case .workers: "Event loops, each with its thread; default: one per processor."
     case .writersPerWorker: "PostgreSQL connections for COPY on each worker, 1 to 16."
     case .readConnectionsPerWorker: "PostgreSQL connections for reads on each worker, 1 to 100."

@@ -4,7 +4,12 @@ internal import Storage
 // What storage and its chores are told by the configuration.
 
 extension StorageSettings {
-  init(_ configuration: Configuration, primary: PostgresDSN, nodes: [ReadNodeSettings]) {
+  init(
+    _ configuration: Configuration,
+    primary: PostgresDSN,
+    nodes: [ReadNodeSettings],
+    cache: CacheSettings?
+  ) {
     self.init(
       primary: primary,
       nodes: nodes,
@@ -14,7 +19,8 @@ extension StorageSettings {
         futureMicroseconds: configuration.futureLimit.wholeMilliseconds * 1_000,
         labelBytes: ServerLimits.labelBytesMax,
         documentBytes: ServerLimits.documentBytesMax
-      )
+      ),
+      cache: cache
     )
   }
 }
@@ -53,7 +59,8 @@ extension PartitionKeeper.Settings {
       partitionWidth: configuration.partitionWidth,
       partitionsAhead: configuration.partitionsAhead,
       retention: configuration.retention,
-      futureLimit: configuration.futureLimit
+      futureLimit: configuration.futureLimit,
+      hasCache: configuration.redis != nil
     )
   }
 }

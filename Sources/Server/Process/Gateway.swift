@@ -119,6 +119,14 @@ public enum Gateway {
           connection.close()
           lines.append("\(key.rawValue): \(node.name), PostgreSQL \(version), answers")
         }
+        if let redis = configuration.redis {
+          do throws(RedisTrouble) {
+            let version = try await RedisProbe.version(of: redis, on: loop)
+            lines.append("redis: Redis \(version) at \(redis), answers")
+          } catch {
+            throw .cache(error)
+          }
+        }
         guard nodes.contains(where: { $0.origin == .replica }) else { return .success(lines) }
         let all =
           [ReadNodeSettings(name: "primary", origin: .primary, dsn: primary)] + nodes

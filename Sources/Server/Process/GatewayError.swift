@@ -9,6 +9,8 @@ public enum GatewayError: Error, CustomStringConvertible {
   case invalidDSN(ConfigurationKey, PostgresError)
   /// The primary, or with `--check` another server, cannot be used.
   case database(ConfigurationKey, PostgresError)
+  /// With `--check`: the cache cannot be used; without it a gateway serves all the same.
+  case cache(RedisTrouble)
   /// The schema is not what this gateway needs.
   case schema(SchemaError)
   /// The address cannot be listened on.
@@ -24,6 +26,7 @@ public enum GatewayError: Error, CustomStringConvertible {
     case .database(let key, let error):
       "\(key.rawValue): \(error.operatorText); check the address, that the server runs, and the"
         + " user's rights"
+    case .cache(let trouble): "redis: \(trouble); check the address, and the password if it has one"
     case .schema(let error): "\(error)"
     case .listen(let address, let error):
       error.isAddressInUse

@@ -49,8 +49,8 @@ actor Supervisor {
       try watchSignals()
       let primary = try Gateway.dsn(configuration.primaryDSN, .primaryDSN)
       let nodes = try Gateway.nodes(configuration)
-      let keeper = try await prepare(primary)
-      try await startWorkers(primary, nodes)
+      let (keeper, cache) = try await prepare(primary)
+      try await startWorkers(primary, nodes, cache)
       stage = .serving
       loop.spawn { await self.advise(primary, nodes) }
       await keepHouse(keeper, primary)
@@ -73,7 +73,9 @@ actor Supervisor {
   }
 
   /// Checks the database before the first client can connect.
-  private func prepare(_ primary: PostgresDSN) async throws(GatewayError) -> PartitionKeeper {
+  private func prepare(
+    _ primary: PostgresDSN
+  ) async throws(GatewayError) -> (PartitionKeeper, CacheSettings?) {
     let keeper = PartitionKeeper(
       PartitionKeeper.Settings(configuration),
       gatewayID: identity.id.bytes,
@@ -98,11 +100,13 @@ actor Supervisor {
       throw .schema(error)
     }
     do throws(PostgresError) {
-      try await keeper.prepare(connection, deadline: loop.now + .seconds(60))
+      let deadline = loop.now + .seconds(60)
+      try await keeper.prepare(connection, deadline: deadline)
+      guard let redis = configuration.redis else { return (keeper, nil) }
+      return (keeper, try await CacheSettings(redis: redis, on: connection, deadline: deadline))
     } catch {
       throw .database(.primaryDSN, error)
     }
-    return keeper
   }
 
   /// Says which settings of the servers should be otherwise; one that cannot be asked now is passed
@@ -122,7 +126,8 @@ actor Supervisor {
 
   private func startWorkers(
     _ primary: PostgresDSN,
-    _ nodes: [ReadNodeSettings]
+    _ nodes: [ReadNodeSettings],
+    _ cache: CacheSettings?
   ) async throws(GatewayError) {
     var address = configuration.listen
     do throws(SystemError) {
@@ -139,6 +144,7 @@ actor Supervisor {
           gateway: identity,
           primary: primary,
           nodes: nodes,
+          cache: cache,
           listen: address,
           controls: GatewayControls(
             status: { [weak self] in await self?.status() ?? GatewayStatus.stopped },
@@ -204,6 +210,7 @@ actor Supervisor {
         for (index, node) in seen.enumerated() { nodes[index].add(node) }
       }
     }
+    figures.divide()
     return GatewayStatus(
       version: Gateway.version,
       state: stage == .serving ? "SERVING" : "DRAINING",

@@ -32,7 +32,7 @@ public final class PointReads {
     var requirement: ReadRequirement
   }
 
-  private typealias Answer = Result<(entity: HotEntity, proof: ReadProof), StorageError>
+  private typealias Answer = Result<(entity: HotEntity?, proof: ReadProof), StorageError>
 
   private final class Group {
     let kind: Class
@@ -66,11 +66,25 @@ public final class PointReads {
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
   ) async throws(StorageError) -> (entity: HotEntity, proof: ReadProof) {
-    readCount += 1
-    guard !requirement.includesStaged else {
-      queryCount += 1
-      return try await reader.entity(key, tenant: tenant, requirement, deadline: deadline)
+    guard requirement.includesStaged else {
+      let (entity, proof) = try await find(key, tenant: tenant, requirement, deadline: deadline)
+      guard let entity else { throw .entityNotFound(index: 0) }
+      return (entity, proof)
     }
+    readCount += 1
+    queryCount += 1
+    return try await reader.entity(key, tenant: tenant, requirement, deadline: deadline)
+  }
+
+  /// The same without what is staged, and with a proof also for an entity that does not exist.
+  func find(
+    _ key: EntityReader.Key,
+    tenant: Int32,
+    _ requirement: ReadRequirement,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> (entity: HotEntity?, proof: ReadProof) {
+    precondition(!requirement.includesStaged, "what is staged is read one by one")
+    readCount += 1
     var kind = Class(tenant: tenant, requirement: requirement)
     // The primary holds every write that was acknowledged before.
     if requirement.level == .strong { kind.requirement.sessionToken = nil }
@@ -86,7 +100,7 @@ public final class PointReads {
     _ group: Group,
     _ key: EntityReader.Key,
     _ deadline: MonotonicTime
-  ) async throws(StorageError) -> (entity: HotEntity, proof: ReadProof) {
+  ) async throws(StorageError) -> (entity: HotEntity?, proof: ReadProof) {
     let cell = WaitCell<Answer>()
     group.deadline = max(group.deadline, deadline)
     return try await cell.wait { group.members.append((group.place(of: key), cell)) }.get()
@@ -96,7 +110,7 @@ public final class PointReads {
   private func lead(
     _ group: Group,
     _ key: EntityReader.Key
-  ) async throws(StorageError) -> (entity: HotEntity, proof: ReadProof) {
+  ) async throws(StorageError) -> (entity: HotEntity?, proof: ReadProof) {
     let own = group.place(of: key)
     open.append(group)
     await Task.yield()
@@ -128,11 +142,7 @@ public final class PointReads {
           group.kind.requirement,
           deadline: group.deadline
         )
-        for entity in entities {
-          answers.append(
-            entity.map { .success(($0, proof)) } ?? .failure(.entityNotFound(index: 0))
-          )
-        }
+        for entity in entities { answers.append(.success((entity, proof))) }
       } catch {
         let missing = group.keys.count - answers.count
         answers += Array(repeating: .failure(error), count: missing)

@@ -11,7 +11,7 @@ struct SettingOptions: ParsableArguments, Sendable {
   @Option(name: name(.primaryDSN), help: help(.primaryDSN, "dsn")) var primaryDSN: String?
   @Option(name: name(.replicaDSNs), help: help(.replicaDSNs, "dsn,…")) var replicaDSNs: String?
   @Option(name: name(.warehouseDSN), help: help(.warehouseDSN, "dsn")) var warehouseDSN: String?
-  @Option(name: name(.redis), help: help(.redis, "host:port")) var redis: String?
+  @Option(name: name(.redis), help: help(.redis, "url")) var redis: String?
   @Option(name: name(.workers), help: help(.workers, "n")) var workers: String?
   @Option(name: name(.writersPerWorker), help: help(.writersPerWorker, "n"))
   var writersPerWorker: String?

@@ -75,7 +75,7 @@ struct CommandFailure: Error {
   private static func status(of error: GatewayError) -> ExitStatus {
     switch error {
     case .invalidDSN: .configuration
-    case .database, .schema, .listen: .unavailable
+    case .database, .cache, .schema, .listen: .unavailable
     case .system: .internal
     }
   }

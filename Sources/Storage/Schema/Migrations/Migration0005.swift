@@ -24,10 +24,12 @@ extension Migration {
       $function$;
 
       -- Says that a gateway lives; once a second.
-      CREATE FUNCTION sluice.gateway_beat(gateway uuid) RETURNS void LANGUAGE sql AS $function$
+      CREATE FUNCTION sluice.gateway_beat(gateway uuid, cache boolean DEFAULT NULL) RETURNS void
+        LANGUAGE sql AS $function$
         SELECT set_config('synchronous_commit', 'local', true);
-        INSERT INTO sluice.gateways AS g (gateway_id) VALUES (gateway)
-        ON CONFLICT (gateway_id) DO UPDATE SET beat_at = clock_timestamp()
+        INSERT INTO sluice.gateways AS g (gateway_id, has_cache) VALUES (gateway, cache)
+        ON CONFLICT (gateway_id) DO UPDATE
+          SET beat_at = clock_timestamp(), has_cache = coalesce(excluded.has_cache, g.has_cache)
       $function$;
 
       -- Makes (or finds) a segment of a gateway's writer and returns its table name in schema
