@@ -105,6 +105,23 @@ public struct EntityReader {
     return (entities, answer.proof)
   }
 
+  /// Many entities whose documents are small, for readers who each want one.
+  ///
+  /// - Returns: what was found for each key.
+  /// - Throws: as `entities(named:)`.
+  func smallEntities(
+    named keys: [Key],
+    tenant: Int32,
+    _ requirement: ReadRequirement,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> (found: [PointReadStatement.Found], proof: ReadProof) {
+    let statement = PointReadStatement(keys, tenant: tenant)
+    let answer = try await router.read([statement.statement], requirement, deadline: deadline)
+    let result = answer.results[0]
+    let entities = try await decoded(result, 0..<result.rowCount, tenant, deadline)
+    return (try statement.found(result, entities), answer.proof)
+  }
+
   /// A page of a list.
   ///
   /// - Parameters:

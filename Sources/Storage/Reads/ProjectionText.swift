@@ -34,9 +34,11 @@ struct ProjectionMembers: ~Escapable {
     var id: UInt32 = 0
     while index < text.byteCount, case let digit = text.byte(index) &- 0x30, digit < 10 {
       let (tens, isTooLarge) = id.multipliedReportingOverflow(by: 10)
-      guard !isTooLarge, case (id, false) = tens.addingReportingOverflow(UInt32(digit)) else {
+      let (sum, isTooLargeAtLast) = tens.addingReportingOverflow(UInt32(digit))
+      guard !isTooLarge, !isTooLargeAtLast else {
         throw .unreadable("a key of the projection is no attribute id")
       }
+      id = sum
       index += 1
     }
     try take(UInt8(ascii: "\""))
