@@ -95,12 +95,14 @@ extension HotEntity {
     var members = try ProjectionMembers(attrs)
     var observed = try ProjectionMembers(times)
     var values: [NewestValue] = []
+    // About 24 bytes of text each: growing step by step costs more than room that stays empty.
+    values.reserveCapacity(min(64, attrs.byteCount / 16))
     while try members.next() {
       while observed.id < members.id {
         guard try observed.next() else { throw .unreadable("a hot value without a time") }
       }
       guard observed.id == members.id,
-        let time = Int64(times.extracting(observed.value).utf8Text)
+        let time = times.extracting(observed.value).decimal
       else { throw .unreadable("a hot value without a time") }
       guard let attribute = attribute(members.id) else {
         unknown.insert(members.id)

@@ -61,22 +61,40 @@ struct ProjectionMembers: ~Escapable {
 
   /// Passes over one value of any kind.
   private mutating func passValue() throws(StorageError) -> Range<Int> {
-    _ = current
+    let first = current
     let start = index
+    switch first {
+    case UInt8(ascii: "\""):
+      skipString()
+      index += 1
+    case UInt8(ascii: "{"), UInt8(ascii: "["): skipNested()
+    default: while !isAtEndOfScalar { index += 1 }
+    }
+    guard index > start, index < text.byteCount else {
+      throw .unreadable("a value of the projection is missing")
+    }
+    return start..<index
+  }
+
+  private var isAtEndOfScalar: Bool {
+    guard index < text.byteCount else { return true }
+    let byte = text.byte(index)
+    return byte == UInt8(ascii: ",") || byte == UInt8(ascii: "}")
+  }
+
+  /// Moves behind the bracket that closes the one here.
+  private mutating func skipNested() {
     var depth = 0
     while index < text.byteCount {
       switch text.byte(index) {
       case UInt8(ascii: "\""): skipString()
       case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
-      case UInt8(ascii: "}") where depth == 0, UInt8(ascii: ",") where depth == 0:
-        guard index > start else { throw .unreadable("a value of the projection is missing") }
-        return start..<index
       case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
       default: break
       }
       index += 1
+      if depth == 0 { return }
     }
-    throw .unreadable("the projection ends in a value")
   }
 
   /// Moves to the closing quote.
@@ -102,7 +120,7 @@ extension StoredValue {
       }
       self = .number(number)
     case .integer:
-      guard let integer = Int64(text.utf8Text) else { throw .unreadable("a hot integer") }
+      guard let integer = text.decimal else { throw .unreadable("a hot integer") }
       self = .integer(integer)
     case .flag:
       guard let flag = Bool(text.utf8Text) else { throw .unreadable("a hot flag") }
