@@ -165,15 +165,17 @@ public enum Gateway {
     }
   }
 
-  private static func connect(
+  /// Connects for one command of an operator.
+  static func connect(
     _ dsn: PostgresDSN,
     _ key: ConfigurationKey,
-    _ loop: EventLoop
+    _ loop: EventLoop,
+    role: PostgresRole = .direct("control")
   ) async throws(GatewayError) -> PostgresConnection {
     do throws(PostgresError) {
       return try await PostgresConnection.connect(
         to: dsn,
-        role: .direct("control"),
+        role: role,
         on: loop,
         deadline: loop.now + .seconds(10)
       )
@@ -182,7 +184,8 @@ public enum Gateway {
     }
   }
 
-  private static func onLoop<Value: Sendable>(
+  /// Runs a command on a loop of its own.
+  static func onLoop<Value: Sendable>(
     _ body: @escaping @Sendable (EventLoop) async -> Result<Value, GatewayError>
   ) throws(GatewayError) -> Value {
     let result: Result<Value, GatewayError>

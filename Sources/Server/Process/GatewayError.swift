@@ -11,6 +11,8 @@ public enum GatewayError: Error, CustomStringConvertible {
   case database(ConfigurationKey, PostgresError)
   /// The schema is not what this gateway needs.
   case schema(SchemaError)
+  /// An index cannot be made, listed or dropped.
+  case index(HotIndexError)
   /// The address cannot be listened on.
   case listen(SocketAddress, SystemError)
   /// The system refused a thread or a descriptor.
@@ -25,12 +27,21 @@ public enum GatewayError: Error, CustomStringConvertible {
       "\(key.rawValue): \(error.operatorText); check the address, that the server runs, and the"
         + " user's rights"
     case .schema(let error): "\(error)"
+    case .index(let error): "\(error)"
     case .listen(let address, let error):
       error.isAddressInUse
         ? "cannot listen on \(address), another program does; choose another port with --listen"
         : "cannot listen on \(address): \(error); choose another address with --listen"
     case .system(let error):
       "\(error); the system is out of threads, memory or descriptors (see 'ulimit -n')"
+    }
+  }
+
+  /// Whether what was asked for is not there, rather than that it cannot be done now.
+  public var isAboutName: Bool {
+    switch self {
+    case .index(.attributeNotFound), .index(.notIndexed): true
+    default: false
     }
   }
 }

@@ -76,6 +76,7 @@ struct CommandFailure: Error {
     switch error {
     case .invalidDSN: .configuration
     case .database, .schema, .listen: .unavailable
+    case .index: error.isAboutName ? .notFound : .data
     case .system: .internal
     }
   }
