@@ -46,18 +46,21 @@ struct ConfigurationTests {
     }
   }
 
+  /// A value of each setting that is not its default.
+  private static let others: [ConfigurationKey: String] = [
+    .listen: "127.0.0.1:1", .insecureListen: "true", .primaryDSN: "host=other",
+    .pooledDSN: "host=pooler",
+    .replicaDSNs: "host=a,host=b", .warehouseDSN: "host=w", .redis: "127.0.0.1:6379",
+    .workers: "3", .writersPerWorker: "2", .readConnectionsPerWorker: "9",
+    .connectionsMax: "17", .ingestMemory: "1GiB", .drainGrace: "11s", .futureLimit: "2h",
+    .partitionWidth: "month", .partitionsAhead: "5", .retention: "90d", .logLevel: "debug",
+  ]
+
   @Test("every setting says something of its own")
   func everyKeyCounts() throws {
-    let others: [ConfigurationKey: String] = [
-      .listen: "127.0.0.1:1", .insecureListen: "true", .primaryDSN: "host=other",
-      .replicaDSNs: "host=a,host=b", .warehouseDSN: "host=w", .redis: "127.0.0.1:6379",
-      .workers: "3", .writersPerWorker: "2", .readConnectionsPerWorker: "9",
-      .connectionsMax: "17", .ingestMemory: "1GiB", .drainGrace: "11s", .futureLimit: "2h",
-      .partitionWidth: "month", .partitionsAhead: "5", .retention: "90d", .logLevel: "debug",
-    ]
     let plain = String(describing: try configuration())
     for key in Key.allCases {
-      let value = try #require(others[key], "\(key) is missing in this test")
+      let value = try #require(Self.others[key], "\(key) is missing in this test")
       guard key != .insecureListen else { continue }
       #expect(String(describing: try configuration([key: value])) != plain, "\(key)")
     }

@@ -97,12 +97,11 @@ public enum Gateway {
   /// - Returns: a line for each server.
   /// - Throws: `GatewayError` for the first that cannot be used.
   public static func check(_ configuration: Configuration) throws(GatewayError) -> [String] {
-    let primary = try dsn(configuration.primaryDSN, .primaryDSN)
-    let nodes = try nodes(configuration)
+    let storage = try StorageSettings(configuration)
     return try onLoop { loop in
       do throws(GatewayError) {
         var lines: [String] = []
-        let connection = try await connect(primary, .primaryDSN, loop)
+        let connection = try await connect(storage.primary, .primaryDSN, loop)
         defer { connection.close() }
         do throws(SchemaError) {
           try await SchemaMigrator(connection, deadline: loop.now + .seconds(30)).check()
@@ -112,17 +111,22 @@ public enum Gateway {
         lines.append(
           "primary-dsn: PostgreSQL \(connection.serverVersion / 10_000), schema is current"
         )
-        for node in nodes {
+        if let pooled = storage.pooled {
+          try await check(pooled, leadsTo: connection, loop)
+          lines.append("pooled-dsn: leads to the same database")
+        }
+        for node in storage.nodes {
           let key = node.origin == .warehouse ? ConfigurationKey.warehouseDSN : .replicaDSNs
           let connection = try await connect(node.dsn, key, loop)
           let version = connection.serverVersion / 10_000
           connection.close()
           lines.append("\(key.rawValue): \(node.name), PostgreSQL \(version), answers")
         }
-        guard nodes.contains(where: { $0.origin == .replica }) else { return .success(lines) }
-        let all =
-          [ReadNodeSettings(name: "primary", origin: .primary, dsn: primary)] + nodes
-        for node in all {
+        guard storage.nodes.contains(where: { $0.origin == .replica }) else {
+          return .success(lines)
+        }
+        let primary = ReadNodeSettings(name: "primary", origin: .primary, dsn: storage.primary)
+        for node in [primary] + storage.nodes {
           do throws(PostgresError) {
             lines += try await advice(node, loop).map { "warning: \($0)" }
           } catch {
@@ -134,6 +138,31 @@ public enum Gateway {
         return .failure(error)
       }
     }
+  }
+
+  /// Makes sure that a pooler and the primary's own address lead to one database.
+  ///
+  /// - Throws: `.database(.pooledDSN, …)`, `.otherDatabase`.
+  static func check(
+    _ pooled: PostgresDSN,
+    leadsTo primary: PostgresConnection,
+    _ loop: EventLoop
+  ) async throws(GatewayError) {
+    let connection = try await connect(pooled, .pooledDSN, loop, role: .pooled("control"))
+    defer { connection.close() }
+    let statement = PostgresStatement(
+      "SELECT value FROM sluice.settings WHERE name = 'database_id' AND NOT pg_is_in_recovery()"
+    )
+    do throws(PostgresError) {
+      let deadline = loop.now + .seconds(10)
+      let here = try await primary.query(statement, deadline: deadline)
+      let there = try await connection.query(statement, deadline: deadline)
+      guard here.rowCount == 1, there.rowCount == 1 else { throw .protocolViolation("a standby") }
+      guard here.text(row: 0, column: 0) != there.text(row: 0, column: 0) else { return }
+    } catch {
+      throw .database(.pooledDSN, error)
+    }
+    throw .otherDatabase(.pooledDSN)
   }
 
   /// What should be set otherwise on a server, a sentence each.

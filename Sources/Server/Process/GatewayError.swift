@@ -9,6 +9,8 @@ public enum GatewayError: Error, CustomStringConvertible {
   case invalidDSN(ConfigurationKey, PostgresError)
   /// The primary, or with `--check` another server, cannot be used.
   case database(ConfigurationKey, PostgresError)
+  /// A connection string does not lead to the primary's database.
+  case otherDatabase(ConfigurationKey)
   /// The schema is not what this gateway needs.
   case schema(SchemaError)
   /// An index cannot be made, listed or dropped.
@@ -26,6 +28,8 @@ public enum GatewayError: Error, CustomStringConvertible {
     case .database(let key, let error):
       "\(key.rawValue): \(error.operatorText); check the address, that the server runs, and the"
         + " user's rights"
+    case .otherDatabase(let key):
+      "\(key.rawValue) leads to another database than primary-dsn; give both the same one"
     case .schema(let error): "\(error)"
     case .index(let error): "\(error)"
     case .listen(let address, let error):

@@ -47,13 +47,12 @@ actor Supervisor {
   func start() async {
     do throws(GatewayError) {
       try watchSignals()
-      let primary = try Gateway.dsn(configuration.primaryDSN, .primaryDSN)
-      let nodes = try Gateway.nodes(configuration)
-      let keeper = try await prepare(primary)
-      try await startWorkers(primary, nodes)
+      let storage = try StorageSettings(configuration)
+      let keeper = try await prepare(storage)
+      try await startWorkers(storage)
       stage = .serving
-      loop.spawn { await self.advise(primary, nodes) }
-      await keepHouse(keeper, primary)
+      loop.spawn { await self.advise(storage.primary, storage.nodes) }
+      await keepHouse(keeper, storage.primary)
     } catch {
       failure.withLock { $0 = error }
       await stop()
@@ -73,7 +72,9 @@ actor Supervisor {
   }
 
   /// Checks the database before the first client can connect.
-  private func prepare(_ primary: PostgresDSN) async throws(GatewayError) -> PartitionKeeper {
+  private func prepare(
+    _ storage: StorageSettings
+  ) async throws(GatewayError) -> PartitionKeeper {
     let keeper = PartitionKeeper(
       PartitionKeeper.Settings(configuration),
       gatewayID: identity.id.bytes,
@@ -83,7 +84,7 @@ actor Supervisor {
     let connection: PostgresConnection
     do throws(PostgresError) {
       connection = try await PostgresConnection.connect(
-        to: primary,
+        to: storage.primary,
         role: .direct("control"),
         on: loop,
         deadline: loop.now + .seconds(10)
@@ -97,6 +98,7 @@ actor Supervisor {
     } catch {
       throw .schema(error)
     }
+    if let pooled = storage.pooled { try await Gateway.check(pooled, leadsTo: connection, loop) }
     do throws(PostgresError) {
       try await keeper.prepare(connection, deadline: loop.now + .seconds(60))
     } catch {
@@ -121,8 +123,7 @@ actor Supervisor {
   }
 
   private func startWorkers(
-    _ primary: PostgresDSN,
-    _ nodes: [ReadNodeSettings]
+    _ storage: StorageSettings
   ) async throws(GatewayError) {
     var address = configuration.listen
     do throws(SystemError) {
@@ -137,8 +138,7 @@ actor Supervisor {
         workers.append(worker)
         let port = try await worker.start(
           gateway: identity,
-          primary: primary,
-          nodes: nodes,
+          storage: storage,
           listen: address,
           controls: GatewayControls(
             status: { [weak self] in await self?.status() ?? GatewayStatus.stopped },

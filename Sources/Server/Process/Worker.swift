@@ -43,8 +43,7 @@ actor Worker {
   ///   connects when it is needed, and tries until it can.
   func start(
     gateway: GatewayIdentity,
-    primary: PostgresDSN,
-    nodes: [ReadNodeSettings],
+    storage settings: StorageSettings,
     listen address: SocketAddress,
     controls: GatewayControls
   ) throws(SystemError) -> UInt16 {
@@ -52,7 +51,7 @@ actor Worker {
       loop: loop,
       gateway: gateway,
       workerIndex: index,
-      settings: StorageSettings(configuration, primary: primary, nodes: nodes),
+      settings: settings,
       log: { [log, index] in log.warning("worker \(index): \($0)") }
     )
     let context = WorkerContext(

@@ -74,7 +74,7 @@ struct CommandFailure: Error {
 
   private static func status(of error: GatewayError) -> ExitStatus {
     switch error {
-    case .invalidDSN: .configuration
+    case .invalidDSN, .otherDatabase: .configuration
     case .database, .schema, .listen: .unavailable
     case .index: error.isAboutName ? .notFound : .data
     case .system: .internal
