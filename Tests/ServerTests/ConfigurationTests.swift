@@ -66,6 +66,19 @@ struct ConfigurationTests {
     }
   }
 
+  @Test("a change is seen, and taken over when the setting can change while the gateway serves")
+  func changes() throws {
+    let plain = try configuration()
+    for key in Key.allCases where key != .insecureListen {
+      let other = try configuration([key: try #require(Self.others[key])])
+      #expect(plain.changes(in: other) == [key])
+      var taken = plain
+      taken.take(key, from: other)
+      #expect(taken.changes(in: other) == (key.isReloadable ? [] : [key]))
+    }
+    #expect(Key.allCases.contains { $0.isReloadable } && !Key.primaryDSN.isReloadable)
+  }
+
   @Test("values that fit", arguments: ConfigurationTests.good)
   func takes(key: ConfigurationKey, text: String) throws {
     _ = try configuration([key: text])

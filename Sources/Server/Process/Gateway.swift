@@ -33,11 +33,16 @@ public enum Gateway {
   /// - Parameters:
   ///   - configuration: what to serve.
   ///   - log: takes what operators should know.
+  ///   - threshold: of the log.
+  ///   - reread: reads all settings again, when a hangup signal asks for it; its error's text goes
+  ///     to the log.
   ///   - announce: called once, with the address that clients can connect to.
   /// - Throws: `GatewayError` when it cannot start; nothing is left running then.
   public static func run(
     _ configuration: Configuration,
     log: Logger,
+    threshold: LogThreshold,
+    reread: @escaping @Sendable () throws -> Configuration,
     announce: @escaping @Sendable (SocketAddress) -> Void
   ) throws(GatewayError) {
     let supervisor: Supervisor
@@ -48,6 +53,8 @@ public enum Gateway {
       supervisor = Supervisor(
         configuration,
         log: log,
+        threshold: threshold,
+        reread: reread,
         loop: loop,
         signals: signals,
         announce: announce

@@ -10,8 +10,10 @@ actor Supervisor {
   nonisolated let loop: EventLoop
   /// Why the gateway did not serve; read when the loop has ended.
   nonisolated let failure = Mutex<GatewayError?>(nil)
-  private let configuration: Configuration
+  private var configuration: Configuration
   private let log: Logger
+  private let threshold: LogThreshold
+  private let reread: @Sendable () throws -> Configuration
   private let identity = GatewayIdentity()
   private let startedAt = MonotonicTime.now()
   private let announce: @Sendable (SocketAddress) -> Void
@@ -20,6 +22,7 @@ actor Supervisor {
   private var signalSource: SignalSource?
   private var signals: SignalHandler?
   private var stage = Stage.starting
+  private var keeper: PartitionKeeper?
 
   private enum Stage { case starting, serving, draining, stopped }
 
@@ -30,12 +33,16 @@ actor Supervisor {
   init(
     _ configuration: Configuration,
     log: Logger,
+    threshold: LogThreshold,
+    reread: @escaping @Sendable () throws -> Configuration,
     loop: EventLoop,
     signals: consuming SignalSource,
     announce: @escaping @Sendable (SocketAddress) -> Void
   ) {
     self.configuration = configuration
     self.log = log
+    self.threshold = threshold
+    self.reread = reread
     self.loop = loop
     self.announce = announce
     signalSource = consume signals
@@ -49,6 +56,7 @@ actor Supervisor {
       try watchSignals()
       let storage = try StorageSettings(configuration)
       let keeper = try await prepare(storage)
+      self.keeper = keeper
       try await startWorkers(storage)
       stage = .serving
       loop.spawn { await self.advise(storage.primary, storage.nodes) }
@@ -231,8 +239,31 @@ actor Supervisor {
       stage = .draining
       loop.spawn { await self.drain() }
     case .hangup:
-      log.notice("a hangup changes nothing: settings are read at the start")
+      guard stage == .serving else { return }
+      loop.spawn { await self.reload() }
     }
+  }
+
+  /// Reads the settings again and lets those take effect that can change while the gateway serves.
+  private func reload() async {
+    let new: Configuration
+    do {
+      new = try reread()
+    } catch {
+      log.error("the settings stay as they are: \(error)")
+      return
+    }
+    let changes = configuration.changes(in: new)
+    let taken = changes.filter(\.isReloadable)
+    let left = changes.filter { !$0.isReloadable }.map(\.rawValue)
+    for key in taken { configuration.take(key, from: new) }
+    if let level = Logger.Level(rawValue: configuration.logLevel) { threshold.level = level }
+    keeper?.settings = PartitionKeeper.Settings(configuration)
+    for worker in workers { await worker.reload(configuration) }
+    let names = taken.map(\.rawValue).joined(separator: ", ")
+    log.notice("settings read again: \(taken.isEmpty ? "nothing" : names) changed")
+    guard !left.isEmpty else { return }
+    log.warning("these changed settings need a restart: \(left.joined(separator: ", "))")
   }
 
   /// Tells every client, waits until all is written, at most for the grace time, then stops.

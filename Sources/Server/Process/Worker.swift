@@ -9,7 +9,7 @@ internal import Wire
 actor Worker {
   nonisolated let loop: EventLoop
   nonisolated let index: Int
-  private let configuration: Configuration
+  private var configuration: Configuration
   private let log: Logger
   private var context: WorkerContext?
   private var listener: Listener?
@@ -69,6 +69,12 @@ actor Worker {
     listener = try Listener(socket, context)
     scheduleJanitor()
     return port
+  }
+
+  /// Takes over the settings that can change while it serves.
+  func reload(_ configuration: Configuration) {
+    self.configuration = configuration
+    context?.reload(configuration)
   }
 
   /// Stops accepting and tells every client; what was accepted is finished.
