@@ -54,11 +54,12 @@ actor Supervisor {
   func start() async {
     do throws(GatewayError) {
       try watchSignals()
-      var storage = try StorageSettings(configuration)
-      let keeper: PartitionKeeper
-      (keeper, storage.cache) = try await prepare(storage)
+      let storage = try StorageSettings(configuration)
+      let (keeper, cache) = try await prepare(storage)
       self.keeper = keeper
-      try await startWorkers(storage)
+      var cached = storage
+      cached.cache = cache
+      try await startWorkers(cached)
       stage = .serving
       loop.spawn { await self.advise(storage.primary, storage.nodes) }
       await keepHouse(keeper, storage.primary)
