@@ -7,7 +7,7 @@ extension Integration.ReadLevelTests {
   @Test("a cache over replicas keeps every promise, though nobody tells it of writes", .needsRedis)
   func cached() async throws {
     let redis = try await RedisProcess.start()
-    // Its own gateway has no cache, and writes: only positions protect the readers of the other one.
+    // Its own gateway has no cache, and writes: positions alone protect the readers of the other.
     try await ReadWorld.run { world in
       let gateway = try await GatewayProcess.start(
         world.stack.dsn(.primary),
