@@ -17,6 +17,9 @@ public struct GatewayIdentity: Sendable {
 public struct StorageSettings: Sendable {
   /// The primary.
   public var primary: PostgresDSN
+  /// Where connections without session state go: a transaction pooler before the primary, or nil
+  /// for the primary itself.
+  public var pooled: PostgresDSN?
   /// Connections for COPY on each worker.
   public var writers: Int
   /// Replicas and the warehouse.
@@ -31,6 +34,7 @@ public struct StorageSettings: Sendable {
   /// Settings for every worker alike.
   public init(
     primary: PostgresDSN,
+    pooled: PostgresDSN? = nil,
     nodes: [ReadNodeSettings] = [],
     writers: Int,
     readConnections: Int,
@@ -38,6 +42,7 @@ public struct StorageSettings: Sendable {
     cache: CacheSettings? = nil
   ) {
     self.primary = primary
+    self.pooled = pooled
     self.nodes = nodes
     self.writers = writers
     self.readConnections = readConnections
@@ -104,7 +109,8 @@ public final class WorkerStorage {
     self.loop = loop
     var limits = PoolLimits()
     limits.connectionsMax = settings.readConnections
-    pool = PostgresPool(settings.primary, role: .pooled("read"), limits: limits, on: loop)
+    let pooled = settings.pooled ?? settings.primary
+    pool = PostgresPool(pooled, role: .pooled("read"), limits: limits, on: loop)
     catalog = Catalog(pool: pool, loop: loop)
     router = ReadRouter(
       primary: pool,
@@ -120,7 +126,7 @@ public final class WorkerStorage {
       cache = nil
     }
     entities = EntityReads(router, catalog, cache)
-    upserts = UpsertLane(settings.primary, loop: loop)
+    upserts = UpsertLane(pooled, loop: loop)
     producers = ProducerReader(pool: pool)
     valueLimits = settings.valueLimits
     durable = (0..<settings.writers).map { index in

@@ -9,6 +9,8 @@ public struct Configuration: Sendable {
   public var listen: SocketAddress
   /// The truth: every write goes there.
   public var primaryDSN: String
+  /// A transaction pooler before it, for what keeps no session state; nil: none.
+  public var pooledDSN: String?
   /// Streaming replicas.
   public var replicaDSNs: [String]
   /// The warehouse, if there is one.
@@ -53,6 +55,7 @@ public struct Configuration: Sendable {
     let insecure = try reader.required(.insecureListen, "true or false") { Bool($0) }
     guard listen.isLoopback || insecure else { throw .notLoopback(listen.description) }
     primaryDSN = try reader.required(.primaryDSN, "a connection string") { $0.isEmpty ? nil : $0 }
+    pooledDSN = try reader.optional(.pooledDSN, "a connection string") { $0 }
     replicaDSNs =
       try reader.optional(.replicaDSNs, "connection strings separated by commas") { text in
         text.split(separator: ",").map(String.init)

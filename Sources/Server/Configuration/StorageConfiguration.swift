@@ -4,23 +4,22 @@ internal import Storage
 // What storage and its chores are told by the configuration.
 
 extension StorageSettings {
-  init(
-    _ configuration: Configuration,
-    primary: PostgresDSN,
-    nodes: [ReadNodeSettings],
-    cache: CacheSettings?
-  ) {
+  /// - Throws: `.invalidDSN`.
+  init(_ configuration: Configuration) throws(GatewayError) {
+    let primary = try Gateway.dsn(configuration.primaryDSN, .primaryDSN)
+    var pooled: PostgresDSN?
+    if let text = configuration.pooledDSN { pooled = try Gateway.dsn(text, .pooledDSN) }
     self.init(
       primary: primary,
-      nodes: nodes,
+      pooled: pooled,
+      nodes: try Gateway.nodes(configuration),
       writers: configuration.writersPerWorker,
       readConnections: configuration.readConnectionsPerWorker,
       valueLimits: ValueLimits(
         futureMicroseconds: configuration.futureLimit.wholeMilliseconds * 1_000,
         labelBytes: ServerLimits.labelBytesMax,
         documentBytes: ServerLimits.documentBytesMax
-      ),
-      cache: cache
+      )
     )
   }
 }

@@ -9,7 +9,7 @@ internal import Wire
 actor Worker {
   nonisolated let loop: EventLoop
   nonisolated let index: Int
-  private let configuration: Configuration
+  private var configuration: Configuration
   private let log: Logger
   private var context: WorkerContext?
   private var listener: Listener?
@@ -43,9 +43,7 @@ actor Worker {
   ///   connects when it is needed, and tries until it can.
   func start(
     gateway: GatewayIdentity,
-    primary: PostgresDSN,
-    nodes: [ReadNodeSettings],
-    cache: CacheSettings?,
+    storage settings: StorageSettings,
     listen address: SocketAddress,
     controls: GatewayControls
   ) throws(SystemError) -> UInt16 {
@@ -53,7 +51,7 @@ actor Worker {
       loop: loop,
       gateway: gateway,
       workerIndex: index,
-      settings: StorageSettings(configuration, primary: primary, nodes: nodes, cache: cache),
+      settings: settings,
       log: { [log, index] in log.warning("worker \(index): \($0)") }
     )
     let context = WorkerContext(
@@ -71,6 +69,12 @@ actor Worker {
     listener = try Listener(socket, context)
     scheduleJanitor()
     return port
+  }
+
+  /// Takes over the settings that can change while it serves.
+  func reload(_ configuration: Configuration) {
+    self.configuration = configuration
+    context?.reload(configuration)
   }
 
   /// Stops accepting and tells every client; what was accepted is finished.

@@ -21,8 +21,6 @@ public final class PointReads {
 
   /// Entities of one query: what PostgreSQL reads in well under a millisecond.
   static let groupMax = 128
-  /// Text of one query's answer; what does not fit is asked for again.
-  static let bytesMax = 8 << 20
   /// Queries of one class under way: while one is executed, the next one is on its way.
   static let runningMax = 2
 
@@ -131,23 +129,43 @@ public final class PointReads {
 
   /// An answer for each key of a group.
   private func answers(_ group: Group) async -> [Answer] {
-    var answers: [Answer] = []
-    while answers.count < group.keys.count {
-      queryCount += 1
-      do throws(StorageError) {
-        let (entities, proof) = try await reader.entities(
-          named: Array(group.keys[answers.count...]),
-          bytesMax: PointReads.bytesMax,
-          tenant: group.kind.tenant,
-          group.kind.requirement,
-          deadline: group.deadline
-        )
-        for entity in entities { answers.append(.success((entity, proof))) }
-      } catch {
-        let missing = group.keys.count - answers.count
-        answers += Array(repeating: .failure(error), count: missing)
+    queryCount += 1
+    do throws(StorageError) {
+      let (found, proof) = try await reader.smallEntities(
+        named: group.keys,
+        tenant: group.kind.tenant,
+        group.kind.requirement,
+        deadline: group.deadline
+      )
+      var answers: [Answer] = []
+      answers.reserveCapacity(found.count)
+      for (key, found) in zip(group.keys, found) {
+        switch found {
+        case .entity(let entity): answers.append(.success((entity, proof)))
+        case .absent: answers.append(.success((nil, proof)))
+        case .large: answers.append(await large(key, group))
+        }
       }
+      return answers
+    } catch {
+      return Array(repeating: .failure(error), count: group.keys.count)
     }
-    return answers
+  }
+
+  /// Reads an entity by itself, since its documents are large.
+  private func large(_ key: EntityReader.Key, _ group: Group) async -> Answer {
+    queryCount += 1
+    do throws(StorageError) {
+      let (entities, proof) = try await reader.entities(
+        named: [key],
+        bytesMax: 0,
+        tenant: group.kind.tenant,
+        group.kind.requirement,
+        deadline: group.deadline
+      )
+      return .success((entities[0], proof))
+    } catch {
+      return .failure(error)
+    }
   }
 }

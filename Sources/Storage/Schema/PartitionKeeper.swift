@@ -67,7 +67,16 @@ public final class PartitionKeeper {
   /// Staged batches taken over from dead gateways so far.
   public private(set) var adoptedBatches: Int64 = 0
 
-  private let settings: Settings
+  /// What the gateway was told; partitions and expiry are due when it changes.
+  ///
+  /// A new future limit takes no effect: `prepare` has told the readers.
+  public var settings: Settings {
+    didSet {
+      due[.partitions] = nil
+      due[.expiry] = nil
+    }
+  }
+
   private let gatewayID: [UInt8]
   private let loop: EventLoop
   private let log: (String) -> Void

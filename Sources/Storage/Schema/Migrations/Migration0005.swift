@@ -106,7 +106,9 @@ extension Migration {
       -- A staged value as entity_jsonb keeps it.
       CREATE FUNCTION sluice.hot_text(number double precision, "integer" bigint, flag boolean,
         label text, document jsonb)
-      RETURNS text LANGUAGE sql IMMUTABLE AS $function$
+      -- Not IMMUTABLE, which to_json is not: it would be called for every value instead of being
+      -- written into the statement.
+      RETURNS text LANGUAGE sql STABLE AS $function$
         SELECT CASE
           WHEN $1 IS NOT NULL THEN CASE WHEN $1::text IN ('NaN', 'Infinity', '-Infinity', '-0')
             THEN '"' || $1::text || '"' ELSE $1::text END
