@@ -11,130 +11,6 @@ RANGE_BEFORE_US = 3_600_000_000
 RANGE_AFTER_US = 3_500_000_000
 
 
-class Reader(Client):
-    """Reads anything at any level; `prepare` and `conclude` are for readers with a memory."""
-
-    def __init__(self, world, name, dice, pause_ms=8):
-        super().__init__(world, name, dice, pause_ms)
-        self.session = None
-
-    def step(self):
-        index = self.dice.randrange(len(self.callers))
-        caller = self.callers[index]
-        asked = self.ask()
-        asked.written = caller.written if asked.level != ANALYTICS else b""
-        methods, weights = METHODS_STAGED if asked.with_staged else METHODS
-        method = self.dice.choices(methods, weights)[0]
-        entities = self.subjects()
-        if method in BY_ID:
-            entities = [entity for entity in entities if entity.id is not None] or entities
-            method = method if entities[0].id is not None else get_entity
-        began = now()
-        try:
-            freshness, seen = method(self, caller, options(asked), entities)
-        except Lost as error:
-            self.note(error)
-            return False
-        except CallError as error:
-            if error.reason == "ENTITY_NOT_FOUND" and method is get_entity:
-                freshness, seen = None, [Seen(entities[0], 0, 0)]
-            else:
-                self.note(error)
-                self.fail(error)
-                return False
-        read = Read(self.name, index, method.__name__, asked, began, now(), seen)
-        if freshness is not None:
-            read.source, read.node = freshness.source, freshness.node
-            read.as_of, read.bound_ms = freshness.as_of_token, freshness.staleness_bound_ms
-            read.degraded, read.cache = freshness.degraded, freshness.cache
-        read.session = self.session
-        self.world.journal.reads.append(read)
-        self.conclude(read)
-        return True
-
-    def ask(self):
-        """A level with what goes with it."""
-        dice = self.dice
-        level = dice.choices((STRONG, AT_LEAST, EVENTUAL, ANALYTICS), (20, 30, 35, 15))[0]
-        asked = Asked(level, may_degrade=dice.random() < 0.25)
-        if level == AT_LEAST:
-            asked.token = self.world.some_token(dice)
-        elif level == EVENTUAL:
-            asked.bound_ms = between(dice, 250, 10_000)
-        elif level == ANALYTICS:
-            asked.bound_ms = between(dice, 1_000, 60_000)
-        if level == AT_LEAST and not asked.token:
-            asked.level = STRONG
-        if dice.random() < 0.15 and level != ANALYTICS:
-            tokens = (self.world.some_token(dice) for _ in range(dice.randint(1, 3)))
-            asked.floors = tuple({token for token in tokens if token})
-        if dice.random() < 0.05 and level != ANALYTICS:
-            asked.with_staged = True
-        return asked
-
-    def subjects(self):
-        """Entities, those that are written among them and some that are not there yet."""
-        return self.dice.sample(self.world.lasting + self.world.entities[-16:], 8)
-
-    def conclude(self, read):
-        """What follows from an answer."""
-
-    def fail(self, error):
-        """What follows from an error."""
-
-
-class MonotonicReader(Reader):
-    """A session over both gateways that hands every answer's token to the next read."""
-
-    def __init__(self, world, name, dice):
-        super().__init__(world, name, dice, pause_ms=3)
-        self.tokens = ()
-        self.session = 0
-        self.favorites = []
-
-    def ask(self):
-        asked = super().ask()
-        asked.with_staged = False
-        asked.may_degrade = False
-        asked.floors = self.tokens
-        return asked
-
-    def subjects(self):
-        """The same ones again and again, or going back could not be seen."""
-        if len(self.favorites) < 8 or self.dice.random() < 0.02:
-            self.favorites = super().subjects()
-        return self.dice.sample(self.favorites, len(self.favorites))
-
-    def conclude(self, read):
-        if read.has_proof and not read.degraded:
-            self.tokens = (read.as_of,)
-
-    def fail(self, error):
-        if error.reason in ("TOKEN_OF_OTHER_TIMELINE", "TOKEN_AHEAD"):
-            # A failover: what was seen may be gone, so another session begins.
-            self.tokens = ()
-            self.session += 1
-
-
-class WritingReader(Reader):
-    """Reads what it has just written on the same connection, without a word about it."""
-
-    def __init__(self, world, name, dice):
-        super().__init__(world, name, dice, pause_ms=10)
-        self.own = world.take_unborn()
-
-    def step(self):
-        if self.dice.random() < 0.4:
-            caller = self.dice.choice(self.callers)
-            if not upsert(self, caller, self.own):
-                self.own = self.world.take_unborn()
-                return False
-        return super().step()
-
-    def subjects(self):
-        return [self.own, *super().subjects()[:3]]
-
-
 def between(dice, low, high):
     """A number whose magnitude is as likely as any other."""
     return round(math.exp(dice.uniform(math.log(low), math.log(high))))
@@ -248,8 +124,132 @@ def time_range(entity):
     return entity.base_us - RANGE_BEFORE_US, entity.base_us + RANGE_AFTER_US
 
 
-METHODS = (
-    (get_entity, batch_get_entities, list_entities, query_history, aggregate_history),
-    (45, 25, 8, 12, 10))
-BY_ID = (query_history, aggregate_history)
-METHODS_STAGED = ((get_entity, query_history), (70, 30))
+class Reader(Client):
+    """Reads anything at any level."""
+
+    METHODS = (
+        (get_entity, batch_get_entities, list_entities, query_history, aggregate_history),
+        (45, 25, 8, 12, 10))
+    METHODS_STAGED = ((get_entity, query_history), (70, 30))
+
+    def __init__(self, world, name, dice, pause_ms=8):
+        super().__init__(world, name, dice, pause_ms)
+        self.session = None
+
+    def step(self):
+        index = self.dice.randrange(len(self.callers))
+        caller = self.callers[index]
+        asked = self.ask()
+        asked.written = caller.written if asked.level != ANALYTICS else b""
+        methods, weights = self.METHODS_STAGED if asked.with_staged else self.METHODS
+        method = self.dice.choices(methods, weights)[0]
+        entities = self.subjects()
+        if method in (query_history, aggregate_history):
+            entities = [entity for entity in entities if entity.id is not None] or entities
+            method = method if entities[0].id is not None else get_entity
+        began = now()
+        try:
+            freshness, seen = method(self, caller, options(asked), entities)
+        except Lost as error:
+            self.note(error)
+            return False
+        except CallError as error:
+            if error.reason == "ENTITY_NOT_FOUND" and method is get_entity:
+                freshness, seen = None, [Seen(entities[0], 0, 0)]
+            else:
+                self.note(error)
+                self.fail(error)
+                return False
+        read = Read(self.name, index, method.__name__, asked, began, now(), seen)
+        if freshness is not None:
+            read.source, read.node = freshness.source, freshness.node
+            read.as_of, read.bound_ms = freshness.as_of_token, freshness.staleness_bound_ms
+            read.degraded, read.cache = freshness.degraded, freshness.cache
+        read.session = self.session
+        self.world.journal.reads.append(read)
+        self.conclude(read)
+        return True
+
+    def ask(self):
+        """A level with what goes with it."""
+        dice = self.dice
+        level = dice.choices((STRONG, AT_LEAST, EVENTUAL, ANALYTICS), (20, 30, 35, 15))[0]
+        asked = Asked(level, may_degrade=dice.random() < 0.25)
+        if level == AT_LEAST:
+            asked.token = self.world.some_token(dice)
+        elif level == EVENTUAL:
+            asked.bound_ms = between(dice, 250, 10_000)
+        elif level == ANALYTICS:
+            asked.bound_ms = between(dice, 1_000, 60_000)
+        if level == AT_LEAST and not asked.token:
+            asked.level = STRONG
+        if dice.random() < 0.15 and level != ANALYTICS:
+            tokens = (self.world.some_token(dice) for _ in range(dice.randint(1, 3)))
+            asked.floors = tuple({token for token in tokens if token})
+        if dice.random() < 0.05 and level != ANALYTICS:
+            asked.with_staged = True
+        return asked
+
+    def subjects(self):
+        """Entities, those that are written among them and some that are not there yet."""
+        return self.dice.sample(self.world.lasting + self.world.entities[-16:], 8)
+
+    def conclude(self, read):
+        """What follows from an answer."""
+
+    def fail(self, error):
+        """What follows from an error."""
+
+
+class MonotonicReader(Reader):
+    """A session over both gateways that hands every answer's token to the next read.
+
+    It reads what is written most, and again at once: or going back could not be seen.
+    """
+
+    METHODS = ((get_entity, batch_get_entities, list_entities), (80, 17, 3))
+
+    def __init__(self, world, name, dice):
+        super().__init__(world, name, dice, pause_ms=1)
+        self.tokens = ()
+        self.session = 0
+
+    def ask(self):
+        asked = super().ask()
+        asked.with_staged = False
+        asked.may_degrade = False
+        asked.floors = self.tokens
+        return asked
+
+    def subjects(self):
+        shared = self.world.shared
+        return self.dice.sample(shared, len(shared))
+
+    def conclude(self, read):
+        if read.has_proof and not read.degraded:
+            self.tokens = (read.as_of,)
+
+    def fail(self, error):
+        if error.reason in ("TOKEN_OF_OTHER_TIMELINE", "TOKEN_AHEAD"):
+            # A failover: what was seen may be gone, so another session begins.
+            self.tokens = ()
+            self.session += 1
+
+
+class WritingReader(Reader):
+    """Reads what it has just written on the same connection, without a word about it."""
+
+    def __init__(self, world, name, dice):
+        super().__init__(world, name, dice, pause_ms=10)
+        self.own = world.take_unborn()
+
+    def step(self):
+        if self.dice.random() < 0.4:
+            caller = self.dice.choice(self.callers)
+            if not upsert(self, caller, self.own):
+                self.own = self.world.take_unborn()
+                return False
+        return super().step()
+
+    def subjects(self):
+        return [self.own, *super().subjects()[:3]]

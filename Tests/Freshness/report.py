@@ -125,6 +125,13 @@ class Report:
                 for name in (*COLUMNS, "violations")}
         text = ", ".join(f"{count:,} {name}" for name, count in sums.items())
         print(f"{len(self.verdicts)} cases: {text}")
+        reasons = {}
+        for verdict in self.verdicts:
+            for reason, count in verdict.reasons.items():
+                reasons[reason] = reasons.get(reason, 0) + count
+        if reasons:
+            print("errors:", ", ".join(f"{count:,} {reason}" for reason, count in sorted(
+                reasons.items(), key=lambda item: -item[1])))
         # A source that never answered was not checked, whatever the table says.
         silent = [name for source, name in SOURCES.items()
                   if source in (PRIMARY, REPLICA, WAREHOUSE) and not sums[name]]

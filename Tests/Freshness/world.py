@@ -9,10 +9,10 @@ from journal import Entity, Journal
 from processes import Gateway, run, wait_until
 from protocol import INTEGER
 from readers import MonotonicReader, Reader, WritingReader
-from writers import Producer, Writer
+from writers import Hammer, Producer, Writer
 
 UNBORN = 6
-SHARED = 4
+SHARED = 2
 
 
 class World:
@@ -74,11 +74,12 @@ class World:
         def dice(name):
             return random.Random(f"{seed}/{name}")
 
-        clients = [Writer(self, f"writer {i}", dice(f"writer {i}")) for i in range(3)]
+        clients = []
         for lane in ("durable", "staged"):
             clients.append(Producer(self, lane, dice(lane), lane == "staged"))
             self.lasting += clients[-1].own
-        for kind, count in ((Reader, 5), (MonotonicReader, 3), (WritingReader, 2)):
+        kinds = ((Hammer, 1), (Writer, 2), (Reader, 4), (MonotonicReader, 3), (WritingReader, 2))
+        for kind, count in kinds:
             for i in range(count):
                 name = f"{kind.__name__} {i}"
                 clients.append(kind(self, name, dice(name)))

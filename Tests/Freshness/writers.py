@@ -22,7 +22,7 @@ class Writer(Client):
     def step(self):
         if self.dice.random() < 0.01:
             self.own.append(self.world.take_unborn())
-        pool = self.own[-4:] if self.dice.random() < 0.7 else self.world.shared
+        pool = self.own[-4:] if self.dice.random() < 0.8 else self.world.shared
         entity = self.dice.choice(pool)
         if upsert(self, self.dice.choice(self.callers), entity):
             return True
@@ -66,6 +66,16 @@ def upsert(client, caller, entity):
     write.acked = now()
     client.world.note_token(answer.token)
     return True
+
+
+class Hammer(Client):
+    """Upserts into what all share, as fast as it is answered."""
+
+    def __init__(self, world, name, dice):
+        super().__init__(world, name, dice, pause_ms=0)
+
+    def step(self):
+        return upsert(self, self.dice.choice(self.callers), self.dice.choice(self.world.shared))
 
 
 class Producer(Client):

@@ -74,6 +74,9 @@ finds(["EVENTUAL is older than asked for"], absent(level=EVENTUAL, bound_ms=240)
 # Tokens.
 MISSING, HELD = "a token's writes are missing", "a token that the answer does not hold"
 finds(["not as of its token"], answer(2, lsn=30))
+finds(["not as of its token"], answer(2, lsn=30, source=CACHE))
+finds([], answer(2, at=295, lsn=30, source=CACHE))
+finds(["not as of its token"], answer(2, at=295, lsn=30))
 finds([], answer(2, lsn=29, level=AT_LEAST, token=token(20)))
 finds([MISSING, HELD], answer(2, level=AT_LEAST, token=token(30)))
 finds([MISSING, HELD], answer(2, floors=(token(30),)))

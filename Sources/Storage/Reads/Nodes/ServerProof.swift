@@ -90,6 +90,11 @@ final class ServerProver {
   /// Clusters by the start of the server: behind one address there may be several servers.
   private var clusters: [Int64: UInt64] = [:]
 
+  #if SLUICE_FAULT_ROUTE_ON_LAG
+  /// Said instead of what the server proves.
+  var believed: FreshnessToken?
+  #endif
+
   init(asksStandby: Bool) { self.asksStandby = asksStandby }
 
   /// - Throws: as `PostgresConnection.pipeline`, and the error of the proof itself; errors of the
@@ -108,13 +113,19 @@ final class ServerProver {
       let proof = try ServerProof(answers[0].get(), ofStandby: asksStandby)
       if asksIdentity { try remember(answers[1].get(), of: proof) }
       if let cluster = clusters[proof.startedAt] {
+        let token = FreshnessToken(
+          systemIdentifier: cluster,
+          timeline: proof.timeline,
+          lsn: proof.lsn
+        )
+        #if SLUICE_FAULT_ROUTE_ON_LAG
+        let held = believed ?? token
+        #else
+        let held = token
+        #endif
         return Answers(
           proof: proof,
-          token: FreshnessToken(
-            systemIdentifier: cluster,
-            timeline: proof.timeline,
-            lsn: proof.lsn
-          ),
+          token: held,
           results: Array(answers.dropFirst(head.count))
         )
       }

@@ -64,6 +64,9 @@ public final class ReadRouter {
     clock = LSNClock(primaryDSN, loop: loop, log: log)
     hasReplicas = nodes.contains { $0.origin == .replica }
     budget = FallbackBudget(connections: connections, hasReplicas: hasReplicas)
+    #if SLUICE_FAULT_ROUTE_ON_LAG
+    clock.gauge = LagGauge(self.nodes)
+    #endif
   }
 
   // MARK: Tasks
