@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Callable
@@ -63,11 +64,22 @@ def replay_paused(world, dice):
         world.pause(0.5)
 
 
+@fault(seconds=5)
+def replay_stutters(world, dice):
+    """Replay stops for moments, here and there: replicas stand closely behind one another."""
+    startups = [world.database.process(member, "startup") for member in (1, 2)]
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        with frozen(dice.sample(startups, dice.randint(1, 2))):
+            world.pause(dice.uniform(0.01, 0.1))
+        world.pause(dice.uniform(0, 0.05))
+
+
 @fault(seconds=4)
 def walreceiver_stopped(world, dice):
     """Replicas think they have replayed all there is, and receive nothing."""
     for members in (some_replicas(dice), some_replicas(dice)):
-        with frozen([world.database.walreceiver(member) for member in members]):
+        with frozen([world.database.process(member, "walreceiver") for member in members]):
             world.pause(dice.uniform(1, 2))
         world.pause(0.3)
 
@@ -173,7 +185,7 @@ def replica_promoted(world, dice):
     """The primary dies, a replica takes over that lacks some commits, and the other one, which may
     have them, stays on the old timeline."""
     database = world.database
-    receiver = database.walreceiver(1)
+    receiver = database.process(1, "walreceiver")
     with frozen([receiver]):
         world.pause(dice.uniform(0.2, 0.8))
         database.kill(0)

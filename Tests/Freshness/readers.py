@@ -131,6 +131,8 @@ class Reader(Client):
         (get_entity, batch_get_entities, list_entities, query_history, aggregate_history),
         (45, 25, 8, 12, 10))
     METHODS_STAGED = ((get_entity, query_history), (70, 30))
+    # STRONG, AT_LEAST, EVENTUAL, ANALYTICS
+    LEVELS = (20, 30, 35, 15)
 
     def __init__(self, world, name, dice, pause_ms=8):
         super().__init__(world, name, dice, pause_ms)
@@ -173,7 +175,7 @@ class Reader(Client):
     def ask(self):
         """A level with what goes with it."""
         dice = self.dice
-        level = dice.choices((STRONG, AT_LEAST, EVENTUAL, ANALYTICS), (20, 30, 35, 15))[0]
+        level = dice.choices((STRONG, AT_LEAST, EVENTUAL, ANALYTICS), self.LEVELS)[0]
         asked = Asked(level, may_degrade=dice.random() < 0.25)
         if level == AT_LEAST:
             asked.token = self.world.some_token(dice)
@@ -207,7 +209,8 @@ class MonotonicReader(Reader):
     It reads what is written most, and again at once: or going back could not be seen.
     """
 
-    METHODS = ((get_entity, batch_get_entities, list_entities), (80, 17, 3))
+    METHODS = (Reader.METHODS[0], (45, 15, 5, 20, 15))
+    LEVELS = (35, 10, 55, 0)
 
     def __init__(self, world, name, dice):
         super().__init__(world, name, dice, pause_ms=1)

@@ -137,12 +137,13 @@ class Database:
         """Nothing of it runs: connections stand, nobody answers."""
         return frozen(self.processes(member))
 
-    def walreceiver(self, member):
-        """The process of a replica that receives the log."""
-        pids = self.sql("SELECT pid FROM pg_stat_wal_receiver", member=member).split()
+    def process(self, member, kind):
+        """The one process of a kind: "startup", which replays, or "walreceiver"."""
+        pids = self.sql(
+            f"SELECT pid FROM pg_stat_activity WHERE backend_type = '{kind}'", member=member)
         if not pids:
-            raise AssertionError(f"replica {member} receives nothing")
-        return int(pids[0])
+            raise AssertionError(f"{member} has no {kind}")
+        return int(pids)
 
     def backends(self, *roles):
         names = ",".join(f"'sluice/{role}'" for role in roles or WRITERS)

@@ -18,7 +18,7 @@ def replica_promoted_without_commits(world, dice):
     must be told exactly which values are lost."""
     database = world.database
     world.pause(dice.uniform(0.3, 0.6))
-    receivers = [database.walreceiver(1), database.walreceiver(2)]
+    receivers = [database.process(member, "walreceiver") for member in (1, 2)]
     for pid in receivers:
         os.kill(pid, signal.SIGSTOP)
     before = commits(world.producers)
