@@ -33,7 +33,7 @@ class Token(NamedTuple):
     @classmethod
     def of(cls, data):
         """Source: Sources/Storage/Reads/Clock/FreshnessToken.swift."""
-        if len(data) != 25 or data[0] != 1:
+        if len(data) != 33 or data[0] not in (1, 2):
             raise AssertionError(f"no token: {data.hex()}")
         return cls(*struct.unpack(">QIQ", data[1:21]))
 
@@ -88,6 +88,7 @@ class Asked:
     written: bytes = b""        # what the same connection wrote last
     may_degrade: bool = False
     with_staged: bool = False
+    is_monotonic: bool = False
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ def options(asked):
     return read_pb2.ReadOptions(
         level=asked.level, token=asked.token, max_staleness_ms=asked.bound_ms,
         allow_degraded=asked.may_degrade, include_staged=asked.with_staged,
-        floor_tokens=asked.floors)
+        floor_tokens=asked.floors, is_monotonic=asked.is_monotonic)
 
 
 # ---- The methods; each returns the proof and what was seen ----
@@ -210,7 +210,7 @@ class MonotonicReader(Reader):
     """
 
     METHODS = (Reader.METHODS[0], (45, 15, 5, 20, 15))
-    LEVELS = (35, 10, 55, 0)
+    LEVELS = (35, 10, 50, 5)
 
     def __init__(self, world, name, dice):
         super().__init__(world, name, dice, pause_ms=1)
@@ -222,6 +222,7 @@ class MonotonicReader(Reader):
         asked.with_staged = False
         asked.may_degrade = False
         asked.floors = self.tokens
+        asked.is_monotonic = True
         return asked
 
     def subjects(self):

@@ -14,7 +14,7 @@ from verifier import Verifier
 MS = 1_000_000
 
 def token(lsn, timeline=1):
-    return struct.pack(">BQIQI", 1, 7, timeline, lsn, 0)
+    return struct.pack(">BQIQQI", 1, 7, timeline, lsn, lsn, 0)
 
 def case(*reads, stored=None, failover=None, refused=""):
     """Writes 1, 2, 3, acknowledged at 100, 200 and 300 ms with the positions 10, 20 and 30."""
