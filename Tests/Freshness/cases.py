@@ -44,10 +44,10 @@ def some_replicas(dice):
     return dice.choice([(1,), (2,), (1, 2)])
 
 
-@fault(seconds=3)
+@fault(seconds=2)
 def calm(world, dice):
     """Nothing happens: every source answers, or the other cases would prove nothing."""
-    world.pause(3)
+    world.pause(2)
 
 
 @fault(seconds=4)
@@ -64,11 +64,11 @@ def replay_paused(world, dice):
         world.pause(0.5)
 
 
-@fault(seconds=5)
+@fault(seconds=4)
 def replay_stutters(world, dice):
     """Replay stops for moments, here and there: replicas stand closely behind one another."""
     startups = [world.database.process(member, "startup") for member in (1, 2)]
-    end = time.monotonic() + 5
+    end = time.monotonic() + 4
     while time.monotonic() < end:
         with frozen(dice.sample(startups, dice.randint(1, 2))):
             world.pause(dice.uniform(0.01, 0.1))
@@ -177,7 +177,7 @@ def warehouse_in_first_sync(world, dice):
         "SELECT 1 FROM pg_subscription_rel WHERE srsubstate <> 'r'", "warehouse"),
         60, "the warehouse has copied every table")
     world.note(f"stood in the copies of {held[1]}, {held[0]}")
-    world.pause(1.5)
+    world.pause(1)
 
 
 @fault(seconds=8, ruins=True)
