@@ -488,7 +488,7 @@ const ProtobufCMessageDescriptor sluice__v1__get_status_response__descriptor =
   (ProtobufCMessageInit) sluice__v1__get_status_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__node__field_descriptors[11] =
+static const ProtobufCFieldDescriptor sluice__v1__node__field_descriptors[12] =
 {
   {
     "name",
@@ -622,6 +622,18 @@ static const ProtobufCFieldDescriptor sluice__v1__node__field_descriptors[11] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "trouble",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, trouble),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__node__field_indices_by_name[] = {
   8,   /* field[8] = conflicts */
@@ -635,11 +647,12 @@ static const unsigned sluice__v1__node__field_indices_by_name[] = {
   1,   /* field[1] = source */
   4,   /* field[4] = staleness_bound_ms */
   2,   /* field[2] = state */
+  11,   /* field[11] = trouble */
 };
 static const ProtobufCIntRange sluice__v1__node__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor sluice__v1__node__descriptor =
 {
@@ -649,7 +662,7 @@ const ProtobufCMessageDescriptor sluice__v1__node__descriptor =
   "Sluice__V1__Node",
   "sluice.v1",
   sizeof(Sluice__V1__Node),
-  11,
+  12,
   sluice__v1__node__field_descriptors,
   sluice__v1__node__field_indices_by_name,
   1,  sluice__v1__node__number_ranges,

@@ -17,6 +17,9 @@ public struct GatewayIdentity: Sendable {
 public struct StorageSettings: Sendable {
   /// The primary.
   public var primary: PostgresDSN
+  /// Where connections without session state go: a transaction pooler before the primary, or nil
+  /// for the primary itself.
+  public var pooled: PostgresDSN?
   /// Connections for COPY on each worker.
   public var writers: Int
   /// Replicas and the warehouse.
@@ -25,20 +28,26 @@ public struct StorageSettings: Sendable {
   public var readConnections: Int
   /// What a value may be at most.
   public var valueLimits: ValueLimits
+  /// The cache; nil for none.
+  public var cache: CacheSettings?
 
   /// Settings for every worker alike.
   public init(
     primary: PostgresDSN,
+    pooled: PostgresDSN? = nil,
     nodes: [ReadNodeSettings] = [],
     writers: Int,
     readConnections: Int,
-    valueLimits: ValueLimits
+    valueLimits: ValueLimits,
+    cache: CacheSettings? = nil
   ) {
     self.primary = primary
+    self.pooled = pooled
     self.nodes = nodes
     self.writers = writers
     self.readConnections = readConnections
     self.valueLimits = valueLimits
+    self.cache = cache
   }
 }
 
@@ -68,8 +77,8 @@ public final class WorkerStorage {
   public let catalog: Catalog
   /// Chooses the source of each read.
   public let router: ReadRouter
-  /// Reads of single entities, several in one query.
-  public let pointReads: PointReads
+  /// Reads of entities by name or id.
+  public let entities: EntityReads
   /// Writes of callers who wait.
   public let upserts: UpsertLane
   /// Producers and what was rejected of theirs.
@@ -79,6 +88,7 @@ public final class WorkerStorage {
 
   private let durable: [DurableLane]
   private let staged: StagedLane
+  private let cache: EntityCache?
   private let loop: EventLoop
 
   /// Storage that connects when it is needed.
@@ -99,7 +109,8 @@ public final class WorkerStorage {
     self.loop = loop
     var limits = PoolLimits()
     limits.connectionsMax = settings.readConnections
-    pool = PostgresPool(settings.primary, role: .pooled("read"), limits: limits, on: loop)
+    let pooled = settings.pooled ?? settings.primary
+    pool = PostgresPool(pooled, role: .pooled("read"), limits: limits, on: loop)
     catalog = Catalog(pool: pool, loop: loop)
     router = ReadRouter(
       primary: pool,
@@ -109,8 +120,13 @@ public final class WorkerStorage {
       loop: loop,
       log: log
     )
-    pointReads = PointReads(EntityReader(router: router, catalog: catalog))
-    upserts = UpsertLane(settings.primary, loop: loop)
+    if let cached = settings.cache {
+      cache = EntityCache(cached, router, on: loop, log: log)
+    } else {
+      cache = nil
+    }
+    entities = EntityReads(router, catalog, cache)
+    upserts = UpsertLane(pooled, loop: loop)
     producers = ProducerReader(pool: pool)
     valueLimits = settings.valueLimits
     durable = (0..<settings.writers).map { index in
@@ -123,6 +139,10 @@ public final class WorkerStorage {
       loop: loop,
       log: log
     )
+    for lane in durable { lane.cached = cache?.entities }
+    staged.cached = cache?.entities
+    upserts.cached = cache?.entities
+    catalog.cached = cache?.entities
     pool.start()
   }
 
@@ -155,12 +175,31 @@ public final class WorkerStorage {
 
   /// Ends every task; what is not written yet is abandoned, for its producers still hold it.
   public func shutDown() async {
+    let isClean = isIdle
     for lane in durable { lane.shutDown(abandoning: !lane.isIdle) }
     staged.shutDown(abandoning: !staged.isIdle)
     catalog.shutDown()
     await upserts.shutDown()
     await router.shutDown()
+    await cache?.end(isClean: isClean)
     await pool.shutdown(deadline: loop.now + .seconds(2))
+  }
+
+  // MARK: Operators
+
+  /// The primary, the nodes beside it and the cache.
+  public var nodes: [NodeStatus] { router.status + (cache.map { [$0.status] } ?? []) }
+
+  /// What the cache did; nothing without one.
+  public var cacheStatistics: CacheStatistics { cache?.statistics ?? CacheStatistics() }
+
+  /// Takes a node or the cache out of the reads, or back in; false when there is none of that name.
+  public func setDrained(_ isDrained: Bool, node name: String) -> Bool {
+    guard name == EntityCache.name, let cache else {
+      return router.setDrained(isDrained, node: name)
+    }
+    cache.setDrained(isDrained)
+    return true
   }
 
   // MARK: Ingest

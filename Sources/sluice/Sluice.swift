@@ -30,7 +30,8 @@ struct Sluice: ParsableCommand {
       CommandGroup(
         name: "Gateway",
         subcommands: [
-          ServeCommand.self, MigrateCommand.self, DrainCommand.self, RestoreCommand.self,
+          ServeCommand.self, MigrateCommand.self, IndexCommand.self, DrainCommand.self,
+          RestoreCommand.self,
         ]
       ),
       CommandGroup(

@@ -33,6 +33,8 @@ struct ArgumentTests {
       ["import", "f", "--entity", "a", "--entity-column", "b"],
       ["import", "f", "--producer-id", "12"], ["catalog", "set", "a"],
       ["agent", "--interval", "1ms"], ["nope"], ["serve", "--nope"],
+      ["index", "create"], ["index", "drop"], ["index", "create", "a", "b"],
+      ["index", "list", "--json", "--csv"],
     ]
   )
   func refused(arguments: [String]) {

@@ -30,13 +30,15 @@ final class Fixture: Sendable {
   static func run(
     _ options: [String] = [],
     on stack: Stack? = Stack.shared,
+    behind pooler: Pooler? = nil,
     within limit: Duration = .seconds(90),
     _ body: (Fixture) async throws -> Void
   ) async throws {
     let database = try await Database.create(in: #require(stack))
     do {
       try await database.migrate()
-      let gateway = try await GatewayProcess.start(database.dsn, options: options)
+      let pooled = pooler.map { ["--pooled-dsn", $0.dsn(database)] } ?? []
+      let gateway = try await GatewayProcess.start(database.dsn, options: options + pooled)
       let client = try SluiceClient([gateway.address])
       let fixture = Fixture(database, gateway, client)
       let watchdog = Task {

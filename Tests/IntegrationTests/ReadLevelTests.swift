@@ -87,8 +87,9 @@ extension Integration {
         }
         let lock = "LOCK TABLE sluice.entity_jsonb IN ACCESS EXCLUSIVE MODE"
         try await world.holding(lock) {
-          async let first = world.read(options, within: .seconds(60))
-          async let second = world.read(options, within: .seconds(60))
+          // Of different bounds, for what wants the same shares one query.
+          async let first = world.read(ReadWorld.eventual(251), within: .seconds(60))
+          async let second = world.read(ReadWorld.eventual(252), within: .seconds(60))
           try await eventually("two reads are under way") {
             try await world.node("primary").readsInFlight == 2
           }

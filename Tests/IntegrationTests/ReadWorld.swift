@@ -50,12 +50,13 @@ final class ReadWorld: Sendable {
 
   /// Runs a test with a gateway of its own on the suite's stack.
   static func run(
+    primary: String? = nil,
     options: [String] = [],
     _ body: (ReadWorld) async throws -> Void
   ) async throws {
     let stack = try #require(ReplicatedStack.current)
     let gateway = try await GatewayProcess.start(
-      stack.dsn(.primary),
+      primary ?? stack.dsn(.primary),
       options: stack.options + options
     )
     let client = try SluiceClient([gateway.address])

@@ -90,6 +90,18 @@ final class ReplicatedStack: Sendable {
     }
   }
 
+  /// Leads to whichever of two members is the primary.
+  func dsn(primaryOf first: Member, _ second: Member) -> String {
+    func setting(_ member: Member, _ name: String) -> String {
+      let query = dsn(member).split(separator: "?").last ?? ""
+      let part = query.split(separator: "&").first { $0.hasPrefix("\(name)=") }
+      return part.map { String($0.dropFirst(name.count + 1)) } ?? ""
+    }
+    let hosts = "\(setting(first, "host")),\(setting(second, "host"))"
+    let ports = "\(setting(first, "port")),\(setting(second, "port"))"
+    return "postgresql://sluice@/sluice?host=\(hosts)&port=\(ports)&target_session_attrs=read-write"
+  }
+
   /// The settings of a gateway that reads from all of them.
   var options: [String] {
     [

@@ -46,21 +46,37 @@ struct ConfigurationTests {
     }
   }
 
+  /// A value of each setting that is not its default.
+  private static let others: [ConfigurationKey: String] = [
+    .listen: "127.0.0.1:1", .insecureListen: "true", .primaryDSN: "host=other",
+    .pooledDSN: "host=pooler",
+    .replicaDSNs: "host=a,host=b", .warehouseDSN: "host=w", .redis: "127.0.0.1:6379",
+    .workers: "3", .writersPerWorker: "2", .readConnectionsPerWorker: "9",
+    .connectionsMax: "17", .ingestMemory: "1GiB", .drainGrace: "11s", .futureLimit: "2h",
+    .partitionWidth: "month", .partitionsAhead: "5", .retention: "90d", .logLevel: "debug",
+  ]
+
   @Test("every setting says something of its own")
   func everyKeyCounts() throws {
-    let others: [ConfigurationKey: String] = [
-      .listen: "127.0.0.1:1", .insecureListen: "true", .primaryDSN: "host=other",
-      .replicaDSNs: "host=a,host=b", .warehouseDSN: "host=w", .redis: "127.0.0.1:6379",
-      .workers: "3", .writersPerWorker: "2", .readConnectionsPerWorker: "9",
-      .connectionsMax: "17", .ingestMemory: "1GiB", .drainGrace: "11s", .futureLimit: "2h",
-      .partitionWidth: "month", .partitionsAhead: "5", .retention: "90d", .logLevel: "debug",
-    ]
     let plain = String(describing: try configuration())
     for key in Key.allCases {
-      let value = try #require(others[key], "\(key) is missing in this test")
+      let value = try #require(Self.others[key], "\(key) is missing in this test")
       guard key != .insecureListen else { continue }
       #expect(String(describing: try configuration([key: value])) != plain, "\(key)")
     }
+  }
+
+  @Test("a change is seen, and taken over when the setting can change while the gateway serves")
+  func changes() throws {
+    let plain = try configuration()
+    for key in Key.allCases where key != .insecureListen {
+      let other = try configuration([key: try #require(Self.others[key])])
+      #expect(plain.changes(in: other) == [key])
+      var taken = plain
+      taken.take(key, from: other)
+      #expect(taken.changes(in: other) == (key.isReloadable ? [] : [key]))
+    }
+    #expect(Key.allCases.contains { $0.isReloadable } && !Key.primaryDSN.isReloadable)
   }
 
   @Test("values that fit", arguments: ConfigurationTests.good)
@@ -88,6 +104,7 @@ struct ConfigurationTests {
     (.listen, "127.0.0.1:0"), (.listen, "127.8.9.1:65535"), (.listen, "[::1]:80"),
     (.insecureListen, "true"), (.insecureListen, "false"),
     (.replicaDSNs, ""), (.replicaDSNs, "host=a"), (.warehouseDSN, ""), (.redis, ""),
+    (.redis, "redis://cache"), (.redis, "redis://:p%40ss@cache:6380/0"), (.redis, "[::1]:6379"),
     (.workers, "1"), (.workers, "256"), (.workers, ""), (.writersPerWorker, "16"),
     (.readConnectionsPerWorker, "100"), (.connectionsMax, "1"), (.connectionsMax, "1000000"),
     (.ingestMemory, "16MiB"), (.ingestMemory, "1TiB"), (.ingestMemory, "16777216B"),
@@ -101,7 +118,8 @@ struct ConfigurationTests {
   static let bad: [(ConfigurationKey, String)] = [
     (.listen, ""), (.listen, "127.0.0.1"), (.listen, "127.0.0.1:65536"), (.listen, ":80"),
     (.listen, "127.0.0.1:-1"), (.insecureListen, "yes"), (.insecureListen, ""),
-    (.primaryDSN, ""), (.redis, "nowhere"), (.workers, "0"), (.workers, "257"),
+    (.primaryDSN, ""), (.redis, "nowhere"), (.redis, "rediss://cache"), (.redis, "redis://cache/1"),
+    (.workers, "0"), (.workers, "257"),
     (.workers, "two"), (.workers, "2.5"), (.workers, " 2"), (.writersPerWorker, "0"),
     (.writersPerWorker, "17"), (.writersPerWorker, ""), (.readConnectionsPerWorker, "0"),
     (.readConnectionsPerWorker, "101"), (.connectionsMax, "0"), (.connectionsMax, "-5"),

@@ -12,8 +12,12 @@ struct ListTests {
   private static let integers: [Int64] = [0, 1, -1, .min, .max, 9_007_199_254_740_993]
   private static let labels = [
     "", "a", "A", "ab", "b", "é", "𝄞", "a\"\\", "'; DROP TABLE sluice.entities; --", "%", "a_",
-    "NaN",
+    "NaN", long(126), long(127), long(128), long(129), long(127) + "é", long(128) + "é",
   ]
+
+  /// About as long as what an index keeps of a label.
+  private static func long(_ count: Int) -> String { String(repeating: "𝄞", count: count) }
+
   private static let documents = ["null", "{}", "[1, 2]", "{\"a\": \"'\"}", "1.0", "1"]
 
   private static func value(_ attribute: UInt32, _ random: inout SplitMix) -> StoredValue {
@@ -72,13 +76,15 @@ struct ListTests {
   }
 
   @Test(
-    "conditions mean what they say: random ones against the same in Swift",
-    arguments: [UInt64(1), 2, 3]
+    "conditions mean what they say: random ones against the same in Swift, also with indexes",
+    arguments: [UInt64(1), 2, 3],
+    [false, true]
   )
-  func conditions(seed: UInt64) async throws {
+  func conditions(seed: UInt64, isIndexed: Bool) async throws {
     try await UpsertWorld.run { world in
       var random = SplitMix(seed: seed)
       let held = try await ListTests.fill(world, &random)
+      if isIndexed { try await world.readers.database.indexAll() }
       for _ in 0..<100 {
         let filter = EntityFilter(ListTests.filter(3, &random))
         let expected = held.keys.filter { FilterModel.holds(filter, held[$0] ?? [:]) }
@@ -181,6 +187,31 @@ struct ListTests {
         #expect(error == .badPageToken)
       }
     }
+  }
+}
+
+extension TestDatabase {
+  /// An index on each of the five attributes, and sessions that use one wherever they can.
+  fileprivate func indexAll() async throws {
+    let builder = try await connect()
+    let indexes = HotIndexes(builder, tenant: 1, deadline: soon())
+    for type in ValueType.allCases { _ = try await indexes.create("\(type)") }
+    let name = try #require(dsn.setting("dbname"))
+    _ = try await builder.script(
+      "ALTER DATABASE \(name) SET enable_seqscan = off",
+      deadline: soon()
+    )
+    _ = try await builder.script(
+      """
+      SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = 'sluice/test'
+        AND pid NOT IN (pg_backend_pid(), \(connection.backendID))
+      """,
+      deadline: soon()
+    )
+    // Its loss is noticed by a pool when the loop has had a turn.
+    await pause(.milliseconds(50), on: loop)
+    builder.close()
   }
 }
 

@@ -56,6 +56,44 @@ struct PointReadTests {
     }
   }
 
+  @Test("an entity with large documents is read by itself, beside small ones")
+  func largeBesideSmall() async throws {
+    try await UpsertWorld.run { world in
+      _ = await world.write([UpsertWorld.number(1)])
+      // Of random digits, since what compresses well is small where it is stored.
+      let digits = (0..<400).map { _ in String(UInt64.random(in: 0...UInt64.max)) }
+      let label = StoredValue.label(digits.joined())
+      let upsert = Upsert(
+        tenant: 1,
+        entityID: 2,
+        values: [UpsertValue(attributeID: 4, value: label)]
+      )
+      _ = try await world.lane.write(upsert, deadline: soon())
+      let (found, _) = try await world.readers.entities.smallEntities(
+        named: [.id(1), .id(2), .id(99)],
+        tenant: 1,
+        ReadRequirement(.strong),
+        deadline: soon()
+      )
+      guard case .entity(let small) = found[0], case .large = found[1], case .absent = found[2]
+      else {
+        Issue.record("one small, one large, one absent were expected")
+        return
+      }
+      #expect(small.values.first?.value == .number(1))
+      let reads = PointReads(world.readers.entities)
+      for (key, value) in [(EntityReader.Key.id(2), label), (.id(1), .number(1))] {
+        let read = try await reads.entity(
+          key,
+          tenant: 1,
+          ReadRequirement(.strong),
+          deadline: soon()
+        )
+        #expect(read.entity.values.first?.value == value)
+      }
+    }
+  }
+
   @Test("reads that come together share one query, each with its own answer")
   func grouping() async throws {
     try await UpsertWorld.run { world in

@@ -317,16 +317,17 @@ struct PostgresQueryTests {
     }
   }
 
-  @Test("a pooled role leaves no statement behind")
+  @Test("a pooled role keeps statements where no pooler stands between")
   func pooledRole() async throws {
     try await connected(role: .pooled("test")) { connection in
       let statement = PostgresStatement(
         "SELECT count(*) FROM pg_prepared_statements",
         isPrepared: true
       )
+      #expect(connection.isOwnSession)
       for _ in 0..<2 {
         let result = try await connection.query(statement, deadline: soon())
-        #expect(try result.int64(row: 0, column: 0) == 0)
+        #expect(try result.int64(row: 0, column: 0) == 1)
       }
     }
   }

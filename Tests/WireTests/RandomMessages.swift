@@ -117,7 +117,8 @@ enum RandomMessages {
       reroutes: number(&random),
       conflicts: number(&random),
       failures: number(&random),
-      fallbacks: number(&random)
+      fallbacks: number(&random),
+      trouble: text(&random)
     )
   }
 

@@ -24,6 +24,8 @@ struct Series: Sendable {
   let base: Int64
   /// Attributes outside the hot projection.
   var coldAttributes: [UInt32] { cold }
+  /// Attributes of the hot projection.
+  var hotAttributes: [UInt32] { hot }
   private let cold: [UInt32]
   private let hot: [UInt32]
 

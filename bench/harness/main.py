@@ -14,6 +14,7 @@ import time
 
 import report
 import scenarios_ack
+import scenarios_entities
 import scenarios_ingest
 import scenarios_read
 from world import BenchError, World
@@ -25,7 +26,11 @@ SCENARIOS = {
     "small-batches": scenarios_ack.small_batches,
     "producers": scenarios_ack.producers,
     "batch-sizes": scenarios_ingest.batch_sizes,
-    "get-entity": scenarios_read.point_reads,
+    "get-entity": scenarios_entities.point_reads,
+    "upserts": scenarios_entities.upserts,
+    "read-after-write": scenarios_entities.read_after_write,
+    "cache": scenarios_entities.cache,
+    "read-mix": scenarios_entities.read_mix,
     "unary": scenarios_read.unary,
     "idle": scenarios_read.idle,
     "load": scenarios_ack.load,
@@ -38,10 +43,6 @@ ON_REQUEST = {"stored-100m": scenarios_ingest.stored_more}
 
 # Goals of the design that cannot be measured yet: each becomes a function beside its relatives.
 LATER = {
-    "upserts": "grouped UpsertEntity, 64 callers: at least 3x the best pgbench upserts",
-    "read-after-write": "upsert, then STRONG get: p95 at most 3x a bare commit's + 1 ms",
-    "cache": "cache hits against redis-benchmark GET: at least the rate of STRONG reads",
-    "read-mix": "STRONG, EVENTUAL and cached reads mixed, with the hit rate",
     "pooler": "reads through PgBouncer, beside pgbench through it",
 }
 

@@ -1,4 +1,4 @@
-"""Reads: point reads, unary calls, history and aggregates, and connections that do nothing."""
+"""Unary calls, history and aggregates, and connections that do nothing."""
 
 import json
 import os
@@ -10,47 +10,7 @@ import time
 import processes
 from measure import Goal, NO_GOAL, at_least, compare, interleave, percentile, percentile_chart
 from scenarios_ingest import flat_out
-from world import BenchError, lines, run
-
-ENTITIES = 10_000
-SELECT = (
-    "\\set entity random(:first, :last)\n"
-    "SELECT hot_attrs, hot_times, version FROM sluice.entity_jsonb"
-    " WHERE tenant_id = 1 AND entity_id = :entity;\n"
-)
-
-
-def prepare_entities(world, plan):
-    """10,000 entities with ten hot values each; their ids follow each other."""
-    plan.progress("10,000 entities with ten hot values")
-    world.bench("flatout", rows=ENTITIES * 10, entities=ENTITIES, hot=100, batch=1000,
-                base=plan.base, warm=10, timeout=300)
-    world.sql("VACUUM ANALYZE sluice.entity_jsonb", "VACUUM ANALYZE sluice.entities")
-    found = world.sql("SELECT min(entity_id), max(entity_id), count(*) FROM sluice.entity_jsonb")
-    first, last, count = map(int, found.split("|"))
-    if count < ENTITIES or last - first + 1 != count:
-        raise BenchError(f"the entities' ids have gaps: {found}")
-    return {"first": first, "last": last}
-
-
-def point_reads(world, plan):
-    """STRONG GetEntity by id from 64 callers on one connection."""
-    world.start_gateway()
-    ids = prepare_entities(world, plan)
-    arms = {
-        "GetEntity": lambda: world.bench("calls", method="get", callers=64, entities=ENTITIES,
-                                         warmup=plan.warmup, seconds=plan.seconds),
-        "pgbench": lambda: world.best_pgbench(SELECT, plan, sampling=0.05, **ids),
-    }
-    found = interleave(plan, arms, world.checkpoint)
-    result = compare(
-        "get-entity", "STRONG point reads, 64 callers", "reads/s", found["GetEntity"],
-        found["pgbench"], goal=at_least(1.5),
-        peer_name="pgbench prepared SELECT, best of 8 to 64 clients",
-        settings={"callers": 64, "entities": ENTITIES,
-                  "peer_clients": [one["clients"] for one in found["pgbench"]]})
-    return [result], [percentile_chart("One point read", found)]
-
+from world import lines, run
 
 def unary(world, plan):
     """Health checks, 64 in flight on one connection, beside a stock Go ttrpc pair."""

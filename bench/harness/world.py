@@ -58,8 +58,7 @@ class World:
 
     def open(self, *options):
         stack = os.path.join(self.repository, "scripts", "stack")
-        run([stack, "up", "--dir", self.path("stack"), "--primary-only", "--no-redis", *options],
-            300)
+        run([stack, "up", "--dir", self.path("stack"), "--primary-only", *options], 300)
         with open(self.path("stack", "stack.env"), encoding="utf-8") as file:
             self.environment = dict(re.findall(r"^export (\w+)='(.*)'$", file.read(), re.M))
         self.dsn = self.environment["SLUICE_PRIMARY_DSN"]

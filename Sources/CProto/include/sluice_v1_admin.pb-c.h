@@ -137,10 +137,14 @@ struct  Sluice__V1__Node
    * On the primary: reads of other levels than STRONG that no replica could answer.
    */
   uint64_t fallbacks;
+  /*
+   * Why no read is sent there now, in one sentence; empty while reads are.
+   */
+  char *trouble;
 };
 #define SLUICE__V1__NODE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__node__descriptor) \
-    , (char *)protobuf_c_empty_string, SLUICE__V1__SOURCE__SOURCE_UNSPECIFIED, SLUICE__V1__BREAKER_STATE__BREAKER_STATE_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, SLUICE__V1__SOURCE__SOURCE_UNSPECIFIED, SLUICE__V1__BREAKER_STATE__BREAKER_STATE_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string }
 
 
 struct  Sluice__V1__SetNodeDrainedRequest

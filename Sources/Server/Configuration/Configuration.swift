@@ -1,4 +1,5 @@
 public import EventLoop
+public import Storage
 
 // What a gateway is told before it starts, checked.
 
@@ -8,12 +9,14 @@ public struct Configuration: Sendable {
   public var listen: SocketAddress
   /// The truth: every write goes there.
   public var primaryDSN: String
+  /// A transaction pooler before it, for what keeps no session state; nil: none.
+  public var pooledDSN: String?
   /// Streaming replicas.
   public var replicaDSNs: [String]
   /// The warehouse, if there is one.
   public var warehouseDSN: String?
   /// The cache, if there is one.
-  public var redis: SocketAddress?
+  public var redis: RedisSettings?
   /// Event loops, each on a thread of its own.
   public var workers: Int
   /// Connections for COPY on each worker.
@@ -52,12 +55,13 @@ public struct Configuration: Sendable {
     let insecure = try reader.required(.insecureListen, "true or false") { Bool($0) }
     guard listen.isLoopback || insecure else { throw .notLoopback(listen.description) }
     primaryDSN = try reader.required(.primaryDSN, "a connection string") { $0.isEmpty ? nil : $0 }
+    pooledDSN = try reader.optional(.pooledDSN, "a connection string") { $0 }
     replicaDSNs =
       try reader.optional(.replicaDSNs, "connection strings separated by commas") { text in
         text.split(separator: ",").map(String.init)
       } ?? []
     warehouseDSN = try reader.optional(.warehouseDSN, "a connection string") { $0 }
-    redis = try reader.optional(.redis, "host:port") { SocketAddress($0) }
+    redis = try reader.optional(.redis, RedisSettings.form) { RedisSettings($0) }
     workers = try reader.optional(.workers, "1 to 256") { integer($0, 1...256) } ?? processorCount
     writersPerWorker = try reader.required(.writersPerWorker, "1 to 16") { integer($0, 1...16) }
     readConnectionsPerWorker = try reader.required(.readConnectionsPerWorker, "1 to 100") {

@@ -5,6 +5,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
   case listen
   case insecureListen = "insecure-listen"
   case primaryDSN = "primary-dsn"
+  case pooledDSN = "pooled-dsn"
   case replicaDSNs = "replica-dsns"
   case warehouseDSN = "warehouse-dsn"
   case redis
@@ -30,7 +31,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     switch self {
     case .listen: "127.0.0.1:7171"
     case .insecureListen: "false"
-    case .primaryDSN, .replicaDSNs, .warehouseDSN, .redis, .retention, .workers: nil
+    case .primaryDSN, .pooledDSN, .replicaDSNs, .warehouseDSN, .redis, .retention, .workers: nil
     case .writersPerWorker: "1"
     case .readConnectionsPerWorker: "8"
     case .connectionsMax: "20000"
@@ -49,9 +50,13 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     case .listen: "Address and port to listen on; port 0 lets the system choose."
     case .insecureListen: "Listen on other addresses than loopback, without transport security."
     case .primaryDSN: "Connection string of the PostgreSQL primary, postgresql://… or key=value."
+    case .pooledDSN:
+      "Connection string of a transaction pooler before the primary, such as PgBouncer or RDS Proxy:"
+        + " reads, upserts and names go through it, COPY goes directly."
     case .replicaDSNs: "Connection strings of streaming replicas, separated by commas."
     case .warehouseDSN: "Connection string of the warehouse."
-    case .redis: "Address of the Redis server, host:port."
+    case .redis:
+      "Redis for the cache of entities, redis://…; the same for all gateways; default: no cache."
     case .workers: "Event loops, each with its thread; default: one per processor."
     case .writersPerWorker: "PostgreSQL connections for COPY on each worker, 1 to 16."
     case .readConnectionsPerWorker: "PostgreSQL connections for reads on each worker, 1 to 100."

@@ -4,10 +4,15 @@ internal import Storage
 // What storage and its chores are told by the configuration.
 
 extension StorageSettings {
-  init(_ configuration: Configuration, primary: PostgresDSN, nodes: [ReadNodeSettings]) {
+  /// - Throws: `.invalidDSN`.
+  init(_ configuration: Configuration) throws(GatewayError) {
+    let primary = try Gateway.dsn(configuration.primaryDSN, .primaryDSN)
+    var pooled: PostgresDSN?
+    if let text = configuration.pooledDSN { pooled = try Gateway.dsn(text, .pooledDSN) }
     self.init(
       primary: primary,
-      nodes: nodes,
+      pooled: pooled,
+      nodes: try Gateway.nodes(configuration),
       writers: configuration.writersPerWorker,
       readConnections: configuration.readConnectionsPerWorker,
       valueLimits: ValueLimits(
@@ -53,7 +58,8 @@ extension PartitionKeeper.Settings {
       partitionWidth: configuration.partitionWidth,
       partitionsAhead: configuration.partitionsAhead,
       retention: configuration.retention,
-      futureLimit: configuration.futureLimit
+      futureLimit: configuration.futureLimit,
+      hasCache: configuration.redis != nil
     )
   }
 }

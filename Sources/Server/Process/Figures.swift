@@ -1,3 +1,5 @@
+internal import Storage
+
 // What a gateway counts, by the names operators see.
 
 /// One counter or gauge; `sluice status` shows them in this order.
@@ -42,6 +44,22 @@ enum Figure: Int, CaseIterable, Sendable {
   case readsUnprovable
   case readsDegraded
   case readWaits
+  case cacheHits
+  case cacheHitRate
+  case cacheMissesAbsent
+  case cacheMissesTooOld
+  case cacheMissesLeaseHeld
+  case cacheMissesWaitTimeout
+  case cacheMissesAway
+  case cacheMissesEpochChanged
+  case cacheMissesOtherHistory
+  case cacheFills
+  case cacheFillsRefused
+  case cacheInvalidations
+  case cacheInvalidationsLate
+  case cacheInvalidationsLost
+  case cacheEpochs
+  case cacheConnects
 
   /// Its name, for operators and programs.
   var name: String {
@@ -86,6 +104,22 @@ enum Figure: Int, CaseIterable, Sendable {
     case .readsUnprovable: "reads.unprovable"
     case .readsDegraded: "reads.degraded"
     case .readWaits: "reads.waits"
+    case .cacheHits: "cache.hits"
+    case .cacheHitRate: "cache.hit_rate"
+    case .cacheMissesAbsent: "cache.misses.absent"
+    case .cacheMissesTooOld: "cache.misses.too_old"
+    case .cacheMissesLeaseHeld: "cache.misses.lease_held"
+    case .cacheMissesWaitTimeout: "cache.misses.wait_timeout"
+    case .cacheMissesAway: "cache.misses.away"
+    case .cacheMissesEpochChanged: "cache.misses.epoch_changed"
+    case .cacheMissesOtherHistory: "cache.misses.other_history"
+    case .cacheFills: "cache.fills"
+    case .cacheFillsRefused: "cache.fills_refused"
+    case .cacheInvalidations: "cache.invalidations"
+    case .cacheInvalidationsLate: "cache.invalidations_late"
+    case .cacheInvalidationsLost: "cache.invalidations_lost"
+    case .cacheEpochs: "cache.epochs"
+    case .cacheConnects: "cache.connects"
     }
   }
 
@@ -94,6 +128,7 @@ enum Figure: Int, CaseIterable, Sendable {
     switch self {
     case .bytesReceived, .bytesSent, .partialFrameBytes, .grantedBytes, .waitingBytes: "By"
     case .flushLag: "ms"
+    case .cacheHitRate: "%"
     default: "1"
     }
   }
@@ -142,6 +177,23 @@ enum Figure: Int, CaseIterable, Sendable {
     case .readsUnprovable: "Reads refused because the primary was silent."
     case .readsDegraded: "Answers older than asked for, to those who allow that."
     case .readWaits: "Reads that waited for a replica to catch up."
+    case .cacheHits: "Entities that the cache had."
+    case .cacheHitRate: "Part of the lookups that the cache answered."
+    case .cacheMissesAbsent: "Lookups of what the cache did not have."
+    case .cacheMissesTooOld: "Lookups of what it had, proven up to too early a position."
+    case .cacheMissesLeaseHeld: "Lookups of what another gateway was reading."
+    case .cacheMissesWaitTimeout: "Lookups of what another read was too slow to bring."
+    case .cacheMissesAway: "Lookups while Redis could not be asked or did not answer."
+    case .cacheMissesEpochChanged: "Lookups between two epochs."
+    case .cacheMissesOtherHistory: "Lookups after a failover, before the cache knew of it."
+    case .cacheFills: "Entities that were read and are kept."
+    case .cacheFillsRefused:
+      "Entities read that were overtaken by a write, or not kept for another reason."
+    case .cacheInvalidations: "Writes that the cache was told of before their acknowledgement."
+    case .cacheInvalidationsLate: "Writes whose acknowledgement did not wait until the cache knew."
+    case .cacheInvalidationsLost: "Writes that the cache may never be told of; each costs an epoch."
+    case .cacheEpochs: "Times the cache began anew, as workers saw it."
+    case .cacheConnects: "Connections to Redis made."
     }
   }
 }
@@ -154,6 +206,38 @@ struct Figures: Sendable {
   subscript(figure: Figure) -> Int64 {
     get { values[figure.rawValue] }
     set { values[figure.rawValue] = newValue }
+  }
+
+  /// Adds what a worker's cache did.
+  mutating func add(_ cache: CacheStatistics) {
+    func count(_ number: UInt64) -> Int64 { Int64(clamping: number) }
+    func misses(_ reason: CacheMiss) -> Int64 { count(cache.misses[reason] ?? 0) }
+    self[.cacheHits] += count(cache.hits + cache.sharedHits)
+    self[.cacheMissesAbsent] += misses(.absent)
+    self[.cacheMissesTooOld] += misses(.tooOld)
+    self[.cacheMissesLeaseHeld] += misses(.leaseHeld)
+    self[.cacheMissesWaitTimeout] += misses(.waitTimeout)
+    self[.cacheMissesAway] += misses(.away)
+    self[.cacheMissesEpochChanged] += misses(.epochChanged)
+    self[.cacheMissesOtherHistory] += misses(.otherHistory)
+    let stored = cache.fills[.stored] ?? 0
+    self[.cacheFills] += count(stored)
+    self[.cacheFillsRefused] += count(cache.fills.values.reduce(0, +) - stored)
+    self[.cacheInvalidations] += count(cache.invalidations)
+    self[.cacheInvalidationsLate] += count(cache.invalidationsLate)
+    self[.cacheInvalidationsLost] += count(cache.invalidationsLost)
+    self[.cacheEpochs] += count(cache.epochChanges)
+    self[.cacheConnects] += count(cache.connects)
+  }
+
+  /// Works out what cannot be added up, once all workers are in.
+  mutating func divide() {
+    let misses: [Figure] = [
+      .cacheMissesAbsent, .cacheMissesTooOld, .cacheMissesLeaseHeld, .cacheMissesWaitTimeout,
+      .cacheMissesAway, .cacheMissesEpochChanged, .cacheMissesOtherHistory,
+    ]
+    let lookups = misses.reduce(self[.cacheHits]) { $0 + self[$1] }
+    self[.cacheHitRate] = lookups == 0 ? 0 : self[.cacheHits] * 100 / lookups
   }
 
   /// Adds another worker's figures.

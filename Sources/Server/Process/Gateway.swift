@@ -33,11 +33,16 @@ public enum Gateway {
   /// - Parameters:
   ///   - configuration: what to serve.
   ///   - log: takes what operators should know.
+  ///   - threshold: of the log.
+  ///   - reread: reads all settings again, when a hangup signal asks for it; its error's text goes
+  ///     to the log.
   ///   - announce: called once, with the address that clients can connect to.
   /// - Throws: `GatewayError` when it cannot start; nothing is left running then.
   public static func run(
     _ configuration: Configuration,
     log: Logger,
+    threshold: LogThreshold,
+    reread: @escaping @Sendable () throws -> Configuration,
     announce: @escaping @Sendable (SocketAddress) -> Void
   ) throws(GatewayError) {
     let supervisor: Supervisor
@@ -48,6 +53,8 @@ public enum Gateway {
       supervisor = Supervisor(
         configuration,
         log: log,
+        threshold: threshold,
+        reread: reread,
         loop: loop,
         signals: signals,
         announce: announce
@@ -97,12 +104,11 @@ public enum Gateway {
   /// - Returns: a line for each server.
   /// - Throws: `GatewayError` for the first that cannot be used.
   public static func check(_ configuration: Configuration) throws(GatewayError) -> [String] {
-    let primary = try dsn(configuration.primaryDSN, .primaryDSN)
-    let nodes = try nodes(configuration)
+    let storage = try StorageSettings(configuration)
     return try onLoop { loop in
       do throws(GatewayError) {
         var lines: [String] = []
-        let connection = try await connect(primary, .primaryDSN, loop)
+        let connection = try await connect(storage.primary, .primaryDSN, loop)
         defer { connection.close() }
         do throws(SchemaError) {
           try await SchemaMigrator(connection, deadline: loop.now + .seconds(30)).check()
@@ -112,17 +118,30 @@ public enum Gateway {
         lines.append(
           "primary-dsn: PostgreSQL \(connection.serverVersion / 10_000), schema is current"
         )
-        for node in nodes {
+        if let pooled = storage.pooled {
+          try await check(pooled, leadsTo: connection, loop)
+          lines.append("pooled-dsn: leads to the same database")
+        }
+        for node in storage.nodes {
           let key = node.origin == .warehouse ? ConfigurationKey.warehouseDSN : .replicaDSNs
           let connection = try await connect(node.dsn, key, loop)
           let version = connection.serverVersion / 10_000
           connection.close()
           lines.append("\(key.rawValue): \(node.name), PostgreSQL \(version), answers")
         }
-        guard nodes.contains(where: { $0.origin == .replica }) else { return .success(lines) }
-        let all =
-          [ReadNodeSettings(name: "primary", origin: .primary, dsn: primary)] + nodes
-        for node in all {
+        if let redis = configuration.redis {
+          do throws(RedisTrouble) {
+            let version = try await RedisProbe.version(of: redis, on: loop)
+            lines.append("redis: Redis \(version) at \(redis), answers")
+          } catch {
+            throw .cache(error)
+          }
+        }
+        guard storage.nodes.contains(where: { $0.origin == .replica }) else {
+          return .success(lines)
+        }
+        let primary = ReadNodeSettings(name: "primary", origin: .primary, dsn: storage.primary)
+        for node in [primary] + storage.nodes {
           do throws(PostgresError) {
             lines += try await advice(node, loop).map { "warning: \($0)" }
           } catch {
@@ -134,6 +153,31 @@ public enum Gateway {
         return .failure(error)
       }
     }
+  }
+
+  /// Makes sure that a pooler and the primary's own address lead to one database.
+  ///
+  /// - Throws: `.database(.pooledDSN, …)`, `.otherDatabase`.
+  static func check(
+    _ pooled: PostgresDSN,
+    leadsTo primary: PostgresConnection,
+    _ loop: EventLoop
+  ) async throws(GatewayError) {
+    let connection = try await connect(pooled, .pooledDSN, loop, role: .pooled("control"))
+    defer { connection.close() }
+    let statement = PostgresStatement(
+      "SELECT value FROM sluice.settings WHERE name = 'database_id' AND NOT pg_is_in_recovery()"
+    )
+    do throws(PostgresError) {
+      let deadline = loop.now + .seconds(10)
+      let here = try await primary.query(statement, deadline: deadline)
+      let there = try await connection.query(statement, deadline: deadline)
+      guard here.rowCount == 1, there.rowCount == 1 else { throw .protocolViolation("a standby") }
+      guard here.text(row: 0, column: 0) != there.text(row: 0, column: 0) else { return }
+    } catch {
+      throw .database(.pooledDSN, error)
+    }
+    throw .otherDatabase(.pooledDSN)
   }
 
   /// What should be set otherwise on a server, a sentence each.
@@ -165,15 +209,17 @@ public enum Gateway {
     }
   }
 
-  private static func connect(
+  /// Connects for one command of an operator.
+  static func connect(
     _ dsn: PostgresDSN,
     _ key: ConfigurationKey,
-    _ loop: EventLoop
+    _ loop: EventLoop,
+    role: PostgresRole = .direct("control")
   ) async throws(GatewayError) -> PostgresConnection {
     do throws(PostgresError) {
       return try await PostgresConnection.connect(
         to: dsn,
-        role: .direct("control"),
+        role: role,
         on: loop,
         deadline: loop.now + .seconds(10)
       )
@@ -182,7 +228,8 @@ public enum Gateway {
     }
   }
 
-  private static func onLoop<Value: Sendable>(
+  /// Runs a command on a loop of its own.
+  static func onLoop<Value: Sendable>(
     _ body: @escaping @Sendable (EventLoop) async -> Result<Value, GatewayError>
   ) throws(GatewayError) -> Value {
     let result: Result<Value, GatewayError>

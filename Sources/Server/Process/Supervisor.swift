@@ -10,8 +10,10 @@ actor Supervisor {
   nonisolated let loop: EventLoop
   /// Why the gateway did not serve; read when the loop has ended.
   nonisolated let failure = Mutex<GatewayError?>(nil)
-  private let configuration: Configuration
+  private var configuration: Configuration
   private let log: Logger
+  private let threshold: LogThreshold
+  private let reread: @Sendable () throws -> Configuration
   private let identity = GatewayIdentity()
   private let startedAt = MonotonicTime.now()
   private let announce: @Sendable (SocketAddress) -> Void
@@ -20,6 +22,7 @@ actor Supervisor {
   private var signalSource: SignalSource?
   private var signals: SignalHandler?
   private var stage = Stage.starting
+  private var keeper: PartitionKeeper?
 
   private enum Stage { case starting, serving, draining, stopped }
 
@@ -30,12 +33,16 @@ actor Supervisor {
   init(
     _ configuration: Configuration,
     log: Logger,
+    threshold: LogThreshold,
+    reread: @escaping @Sendable () throws -> Configuration,
     loop: EventLoop,
     signals: consuming SignalSource,
     announce: @escaping @Sendable (SocketAddress) -> Void
   ) {
     self.configuration = configuration
     self.log = log
+    self.threshold = threshold
+    self.reread = reread
     self.loop = loop
     self.announce = announce
     signalSource = consume signals
@@ -47,13 +54,14 @@ actor Supervisor {
   func start() async {
     do throws(GatewayError) {
       try watchSignals()
-      let primary = try Gateway.dsn(configuration.primaryDSN, .primaryDSN)
-      let nodes = try Gateway.nodes(configuration)
-      let keeper = try await prepare(primary)
-      try await startWorkers(primary, nodes)
+      var storage = try StorageSettings(configuration)
+      let keeper: PartitionKeeper
+      (keeper, storage.cache) = try await prepare(storage)
+      self.keeper = keeper
+      try await startWorkers(storage)
       stage = .serving
-      loop.spawn { await self.advise(primary, nodes) }
-      await keepHouse(keeper, primary)
+      loop.spawn { await self.advise(storage.primary, storage.nodes) }
+      await keepHouse(keeper, storage.primary)
     } catch {
       failure.withLock { $0 = error }
       await stop()
@@ -73,7 +81,9 @@ actor Supervisor {
   }
 
   /// Checks the database before the first client can connect.
-  private func prepare(_ primary: PostgresDSN) async throws(GatewayError) -> PartitionKeeper {
+  private func prepare(
+    _ storage: StorageSettings
+  ) async throws(GatewayError) -> (PartitionKeeper, CacheSettings?) {
     let keeper = PartitionKeeper(
       PartitionKeeper.Settings(configuration),
       gatewayID: identity.id.bytes,
@@ -83,7 +93,7 @@ actor Supervisor {
     let connection: PostgresConnection
     do throws(PostgresError) {
       connection = try await PostgresConnection.connect(
-        to: primary,
+        to: storage.primary,
         role: .direct("control"),
         on: loop,
         deadline: loop.now + .seconds(10)
@@ -97,12 +107,15 @@ actor Supervisor {
     } catch {
       throw .schema(error)
     }
+    if let pooled = storage.pooled { try await Gateway.check(pooled, leadsTo: connection, loop) }
     do throws(PostgresError) {
-      try await keeper.prepare(connection, deadline: loop.now + .seconds(60))
+      let deadline = loop.now + .seconds(60)
+      try await keeper.prepare(connection, deadline: deadline)
+      guard let redis = configuration.redis else { return (keeper, nil) }
+      return (keeper, try await CacheSettings(redis: redis, on: connection, deadline: deadline))
     } catch {
       throw .database(.primaryDSN, error)
     }
-    return keeper
   }
 
   /// Says which settings of the servers should be otherwise; one that cannot be asked now is passed
@@ -121,8 +134,7 @@ actor Supervisor {
   }
 
   private func startWorkers(
-    _ primary: PostgresDSN,
-    _ nodes: [ReadNodeSettings]
+    _ storage: StorageSettings
   ) async throws(GatewayError) {
     var address = configuration.listen
     do throws(SystemError) {
@@ -137,8 +149,7 @@ actor Supervisor {
         workers.append(worker)
         let port = try await worker.start(
           gateway: identity,
-          primary: primary,
-          nodes: nodes,
+          storage: storage,
           listen: address,
           controls: GatewayControls(
             status: { [weak self] in await self?.status() ?? GatewayStatus.stopped },
@@ -204,6 +215,7 @@ actor Supervisor {
         for (index, node) in seen.enumerated() { nodes[index].add(node) }
       }
     }
+    figures.divide()
     return GatewayStatus(
       version: Gateway.version,
       state: stage == .serving ? "SERVING" : "DRAINING",
@@ -231,8 +243,31 @@ actor Supervisor {
       stage = .draining
       loop.spawn { await self.drain() }
     case .hangup:
-      log.notice("a hangup changes nothing: settings are read at the start")
+      guard stage == .serving else { return }
+      loop.spawn { await self.reload() }
     }
+  }
+
+  /// Reads the settings again and lets those take effect that can change while the gateway serves.
+  private func reload() async {
+    let new: Configuration
+    do {
+      new = try reread()
+    } catch {
+      log.error("the settings stay as they are: \(error)")
+      return
+    }
+    let changes = configuration.changes(in: new)
+    let taken = changes.filter(\.isReloadable)
+    let left = changes.filter { !$0.isReloadable }.map(\.rawValue)
+    for key in taken { configuration.take(key, from: new) }
+    if let level = Logger.Level(rawValue: configuration.logLevel) { threshold.level = level }
+    keeper?.settings = PartitionKeeper.Settings(configuration)
+    for worker in workers { await worker.reload(configuration) }
+    let names = taken.map(\.rawValue).joined(separator: ", ")
+    log.notice("settings read again: \(taken.isEmpty ? "nothing" : names) changed")
+    guard !left.isEmpty else { return }
+    log.warning("these changed settings need a restart: \(left.joined(separator: ", "))")
   }
 
   /// Tells every client, waits until all is written, at most for the grace time, then stops.

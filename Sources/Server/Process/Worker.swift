@@ -9,7 +9,7 @@ internal import Wire
 actor Worker {
   nonisolated let loop: EventLoop
   nonisolated let index: Int
-  private let configuration: Configuration
+  private var configuration: Configuration
   private let log: Logger
   private var context: WorkerContext?
   private var listener: Listener?
@@ -43,8 +43,7 @@ actor Worker {
   ///   connects when it is needed, and tries until it can.
   func start(
     gateway: GatewayIdentity,
-    primary: PostgresDSN,
-    nodes: [ReadNodeSettings],
+    storage settings: StorageSettings,
     listen address: SocketAddress,
     controls: GatewayControls
   ) throws(SystemError) -> UInt16 {
@@ -52,7 +51,7 @@ actor Worker {
       loop: loop,
       gateway: gateway,
       workerIndex: index,
-      settings: StorageSettings(configuration, primary: primary, nodes: nodes),
+      settings: settings,
       log: { [log, index] in log.warning("worker \(index): \($0)") }
     )
     let context = WorkerContext(
@@ -70,6 +69,12 @@ actor Worker {
     listener = try Listener(socket, context)
     scheduleJanitor()
     return port
+  }
+
+  /// Takes over the settings that can change while it serves.
+  func reload(_ configuration: Configuration) {
+    self.configuration = configuration
+    context?.reload(configuration)
   }
 
   /// Stops accepting and tells every client; what was accepted is finished.
@@ -117,8 +122,9 @@ actor Worker {
     figures[.upserts] = upserts.upserts
     figures[.upsertGroups] = upserts.groups
     figures[.upsertsRefused] = upserts.refused
-    figures[.pointReads] = context.storage.pointReads.readCount
-    figures[.pointReadQueries] = context.storage.pointReads.queryCount
+    figures[.pointReads] = context.storage.entities.pointReadCount
+    figures[.pointReadQueries] = context.storage.entities.pointQueryCount
+    figures.add(context.storage.cacheStatistics)
     let router = context.storage.router.statistics
     figures[.readFallbacks] = Int64(clamping: router.fallbacks)
     figures[.readsOverBudget] = Int64(clamping: router.budgetRefusals)
@@ -128,12 +134,12 @@ actor Worker {
     return figures
   }
 
-  /// The primary and the nodes beside it, as this worker sees them.
-  func nodes() -> [NodeStatus] { context?.storage.router.status ?? [] }
+  /// The primary, the nodes beside it and the cache, as this worker sees them.
+  func nodes() -> [NodeStatus] { context?.storage.nodes ?? [] }
 
   /// Takes a node out of this worker's reads, or back in; false when there is none of that name.
   func setDrained(_ isDrained: Bool, node: String) -> Bool {
-    context?.storage.router.setDrained(isDrained, node: node) ?? false
+    context?.storage.setDrained(isDrained, node: node) ?? false
   }
 
   // MARK: Work

@@ -8,7 +8,7 @@ internal import Wire
 /// The shared state of one worker; touched by its loop's thread only.
 final class WorkerContext {
   let loop: EventLoop
-  let configuration: Configuration
+  private(set) var configuration: Configuration
   let methods: MethodTable<Method>
   let storage: WorkerStorage
   let log: Logger
@@ -46,6 +46,14 @@ final class WorkerContext {
     self.log = log
     methods = Method.table
     budget = IngestBudget(memoryBytes: configuration.ingestBytesMax / configuration.workers)
+  }
+
+  /// Takes over the settings that can change: connections and grants beyond a lower limit end by
+  /// themselves, and are not followed by others.
+  func reload(_ configuration: Configuration) {
+    self.configuration = configuration
+    budget.resize(memoryBytes: configuration.ingestBytesMax / configuration.workers)
+    feed()
   }
 
   var connectionsMax: Int { max(1, configuration.connectionsMax / configuration.workers) }

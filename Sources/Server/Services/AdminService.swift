@@ -107,7 +107,8 @@ extension Node {
       reroutes: status.reroutes,
       conflicts: status.conflicts,
       failures: status.failures,
-      fallbacks: status.fallbacks
+      fallbacks: status.fallbacks,
+      trouble: status.trouble ?? ""
     )
   }
 }

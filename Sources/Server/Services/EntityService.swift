@@ -15,7 +15,7 @@ enum EntityService {
     let requirement = try ReadRequirement(message.read, call)
     let key = try key(message.by, "external_key")
     let (found, proof) = try await call.storage { () throws(StorageError) in
-      try await call.context.storage.pointReads.entity(
+      try await call.context.storage.entities.entity(
         key,
         tenant: call.tenant,
         requirement,
@@ -41,7 +41,7 @@ enum EntityService {
       keys.append(try key(name.by, "entities[\(index)].external_key"))
     }
     let (found, proof) = try await call.storage { () throws(StorageError) in
-      try await reader(call).entities(
+      try await call.context.storage.entities.entities(
         named: keys,
         bytesMax: RequestLimits.answerBytesMax,
         tenant: call.tenant,
@@ -98,7 +98,7 @@ enum EntityService {
     let limit = try Status.pageSize(message.pageSize, default: pageDefault, max: pageMax)
     let list = try list(message, call)
     let page = try await call.storage("filter.steps") { () throws(StorageError) in
-      try await reader(call).entities(
+      try await call.context.storage.entities.entities(
         list,
         pageToken: message.pageToken,
         limit: limit,
@@ -156,10 +156,6 @@ enum EntityService {
     }
     list.filter = Storage.EntityFilter(steps)
     return list
-  }
-
-  private static func reader(_ call: Call) -> EntityReader {
-    EntityReader(router: call.context.storage.router, catalog: call.context.storage.catalog)
   }
 }
 

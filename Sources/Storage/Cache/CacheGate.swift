@@ -48,18 +48,6 @@ public final class CacheBreaker: CacheGate {
   /// What it lets through.
   public var state: BreakerState { breaker.state }
 
-  /// Lets nothing through until `restore`.
-  public func drain() {
-    breaker.drain()
-    tell()
-  }
-
-  /// Takes Redis back, beginning with a probe.
-  public func restore(now: MonotonicTime) {
-    breaker.restore(now: now)
-    tell()
-  }
-
   /// Everything, or nothing, or a few calls after a probe.
   public func admit(now: MonotonicTime) -> UInt64? {
     defer { tell() }

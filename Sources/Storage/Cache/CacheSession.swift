@@ -32,6 +32,8 @@ final class CacheSession: FlushHandler {
   private var generator = SystemRandomNumberGenerator()
   /// Invalidations that may be missing.
   private(set) var invalidationsLost: UInt64 = 0
+  /// Why there was no connection when that was last told; nil since there was one.
+  private var trouble: RedisTrouble?
 
   init(
     _ redis: RedisConnection,
@@ -53,6 +55,7 @@ final class CacheSession: FlushHandler {
 
   var epochChanges: UInt64 { UInt64(state.changeCount) }
   var connects: UInt64 { UInt64(redis.readyCount) }
+  var isConnected: Bool { redis.isReady }
   /// The epoch taken part in; nil while the cache may not be used.
   var epoch: String? { state.open == nil ? nil : state.epoch }
 
@@ -60,12 +63,17 @@ final class CacheSession: FlushHandler {
 
   func start() {
     redis.onReady = { [weak self] run in
+      self?.trouble = nil
       self?.state.connected(run: run)
       self?.beat()
     }
     redis.onAway = { [weak self] in
       self?.state.disconnected()
-      self?.log("the cache is away: the connection to Redis was lost")
+    }
+    redis.onTrouble = { [weak self] trouble in
+      guard let self, self.trouble != trouble else { return }
+      self.trouble = trouble
+      log("the cache is away, reads go on without it: Redis: \(trouble)")
     }
     redis.start()
     scheduleBeat()
@@ -130,6 +138,29 @@ final class CacheSession: FlushHandler {
         Question(question: question, keys: CacheKeys(required)) { cell.resume($0) }
       )
     }
+  }
+
+  /// Looks many keys up in as few calls.
+  ///
+  /// - Returns: an outcome for each question, in their order.
+  func ask(_ all: [CacheGetQuestion], keys: CacheKeys) async -> [Outcome] {
+    let cell = WaitCell<Bool>()
+    var outcomes = [Outcome](repeating: .away, count: all.count)
+    var waiting = all.count
+    guard waiting > 0 else { return [] }
+    _ = await cell.wait {
+      if questions.isEmpty { loop.flushBeforeSleep(self) }
+      for (place, question) in all.enumerated() {
+        questions.append(
+          Question(question: question, keys: keys) { outcome in
+            outcomes[place] = outcome
+            waiting -= 1
+            if waiting == 0 { cell.resume(true) }
+          }
+        )
+      }
+    }
+    return outcomes
   }
 
   /// Sends what has gathered.
@@ -251,7 +282,8 @@ final class CacheSession: FlushHandler {
     }
   }
 
-  private func noteLost() {
+  /// Something was written, or may have been, of which Redis will not be told.
+  func noteLost() {
     invalidationsLost += 1
     state.lostInvalidation()
   }

@@ -1,148 +1,211 @@
-// Hot entities in the cache: the names of their keys, the bytes of their rows, the way of a read.
+internal import EventLoop
 
-/// Reads hot entities through the cache.
-///
-/// The seam for GetEntity and BatchGetEntities: they call `row` with the position their level
-/// requires and a closure that reads the source the router picks. UpsertEntity, the lanes' fold of
-/// hot values and the creation of entities call `invalidate` after COMMIT and before the
-/// acknowledgement. STRONG reads and reads with staged values do not come here. Entities are kept
-/// by id; who asks by external key asks the catalog for the id first. Confined to one worker's
-/// loop.
-struct CachedEntities {
-  /// What a source said.
-  struct Source {
-    /// nil for an entity that does not exist: kept, too.
-    var row: ProjectionRow?
-    /// Proven for the read; on the primary a lower bound of what was visible, taken before it.
-    var asOf: FreshnessToken
-    var source: CacheSource
-  }
+// Hot entities in the cache: the names of their keys, and the way of a read through it.
 
-  /// What a read brought, from wherever.
-  struct Answer {
-    var row: ProjectionRow?
-    /// Everything acknowledged up to here is in the row.
-    var asOf: FreshnessToken
-    /// nil for an answer of the cache.
-    var miss: CacheMiss?
-  }
-
-  let cache: ReadCache
-
-  /// The name of an entity: short, because Redis keeps it with each entry.
-  static func key(tenant: Int32, entityID: Int64) -> CacheKey { CacheKey("\(tenant):\(entityID)") }
-
-  /// Reads one entity from the cache, or from the source and into the cache.
-  ///
-  /// - Parameters:
-  ///   - tenant: whose.
-  ///   - entityID: which.
-  ///   - required: the position that the answer's proof must reach.
-  ///   - read: reads the source; is given the position that a replica must have seen for its read
-  ///     to be kept, nil when nothing is kept.
-  /// - Returns: the row with its proof, and why it was not in the cache.
-  /// - Throws: what `read` throws.
-  func row(
-    tenant: Int32,
-    entityID: Int64,
-    required: FreshnessToken,
-    read: (PostgresLSN?) async throws(StorageError) -> Source
-  ) async throws(StorageError) -> Answer {
-    let key = CachedEntities.key(tenant: tenant, entityID: entityID)
-    switch await cache.lookup(key, required: required) {
-    case .hit(let entry):
-      guard let value = entry.value else { return Answer(asOf: entry.asOf) }
-      if let row = ProjectionRow(cached: value) { return Answer(row: row, asOf: entry.asOf) }
-      // Written by a gateway that knows another layout.
-      let source = try await read(nil)
-      return Answer(row: source.row, asOf: source.asOf, miss: .absent)
-    case .miss(let ticket):
-      let source: Source
-      do throws(StorageError) {
-        source = try await read(ticket.floor)
-      } catch {
-        cache.abandon(ticket)
-        throw error
-      }
-      let entry = CacheEntry(value: source.row?.cached, asOf: source.asOf)
-      cache.fill(ticket, entry, from: source.source)
-      return Answer(row: source.row, asOf: source.asOf, miss: ticket.miss)
-    }
-  }
-
-  /// Tells the cache that entities were written, or created; waits at most 20 ms and never fails.
-  ///
-  /// - Parameters:
-  ///   - entityIDs: which.
-  ///   - tenant: whose.
-  ///   - token: a position at or past the commit.
-  func invalidate(
-    _ entityIDs: some Sequence<Int64>,
-    of tenant: Int32,
-    _ token: FreshnessToken
-  )
-    async
-  {
-    let keys = entityIDs.map { CachedEntities.key(tenant: tenant, entityID: $0) }
-    await cache.invalidate(keys, token)
-  }
+/// An entity of a tenant.
+struct EntityID: Hashable, Sendable {
+  var tenant: Int32
+  var id: Int64
 }
 
-extension ProjectionRow {
-  /// Changes with the layout; a row of another layout is read anew.
-  private static let layout: UInt8 = 1
+/// Reads hot entities through the cache of a worker.
+///
+/// An entity is kept under its id, its name leads to the id: names never change, so a worker keeps
+/// those it has met, and the cache has an entry for a name only to say that there is no such entity,
+/// or which id it has. What does not exist is kept, too, under whatever it was asked by. Confined
+/// to one worker's loop.
+final class CachedEntities {
+  /// What a read brought; nil for an entity that does not exist.
+  typealias Found = (entity: HotEntity?, proof: ReadProof)
+  /// Reads one entity from a database.
+  typealias Read = (EntityReader.Key) async throws(StorageError) -> Found
 
-  /// The row as bytes: layout, id, version, external key, and of each entry id, time
-  /// and value.
-  var cached: [UInt8] {
-    var bytes: [UInt8] = [ProjectionRow.layout]
-    bytes.reserveCapacity(32 + externalKey.utf8.count + entries.count * 32)
-    bytes += ByteWriter.bytes(id) + ByteWriter.bytes(version)
-    bytes += ByteWriter.bytes(UInt32(externalKey.utf8.count))
-    bytes += externalKey.utf8
-    bytes += ByteWriter.bytes(UInt32(entries.count))
-    for entry in entries {
-      bytes += ByteWriter.bytes(entry.id) + ByteWriter.bytes(entry.observedAt)
-      bytes += ByteWriter.bytes(UInt32(entry.value.count))
-      bytes += entry.value
+  let cache: ReadCache
+  /// Entities of two databases of one cluster have the same ids.
+  private let database: [UInt8]
+  /// The proof of what was held up to a position.
+  let proof: (FreshnessToken) -> ReadProof?
+  /// Ids of names.
+  var names = EntityNames()
+
+  /// Entities of a database in a cache.
+  ///
+  /// - Parameters:
+  ///   - cache: of the worker.
+  ///   - databaseID: 16 bytes that name the database.
+  ///   - proof: `ReadRouter.proof(ofCached:)`.
+  init(
+    _ cache: ReadCache,
+    databaseID: [UInt8],
+    proof: @escaping (FreshnessToken) -> ReadProof?
+  ) {
+    self.cache = cache
+    // Half of it tells the databases of one cluster apart.
+    database = Array(databaseID.prefix(8))
+    self.proof = proof
+  }
+
+  // MARK: Keys
+
+  /// Where an entity lies.
+  func key(_ entity: EntityID) -> CacheKey {
+    CacheKey(database + "\(entity.tenant):\(entity.id)".utf8)
+  }
+
+  /// Where it lies which id a name has.
+  func key(name: String, tenant: Int32) -> CacheKey {
+    CacheKey(database + "\(tenant)=\(name)".utf8)
+  }
+
+  // MARK: One entity
+
+  /// Reads an entity from the cache, or from a database and into the cache.
+  ///
+  /// - Parameters:
+  ///   - key: its id or its name.
+  ///   - tenant: whose.
+  ///   - required: the position that the answer's proof must reach.
+  ///   - read: reads it from a database; its proof says how fresh.
+  /// - Returns: the entity with its proof; nil when it does not exist.
+  /// - Throws: what `read` throws.
+  func entity(
+    _ key: EntityReader.Key,
+    tenant: Int32,
+    required: FreshnessToken,
+    _ read: Read
+  ) async throws(StorageError) -> Found {
+    switch key {
+    case .id(let id): return try await entity(EntityID(tenant: tenant, id: id), required, read)
+    case .externalKey(let name):
+      if let id = names.id(of: name, tenant: tenant) {
+        let found = try await entity(EntityID(tenant: tenant, id: id), required, read)
+        if let entity = found.entity, EntityNames.areSame(entity.externalKey, name) { return found }
+        // Somebody has renamed or deleted it by hand.
+        names.remove(name, tenant: tenant)
+      }
+      return try await entity(named: name, tenant, required, read)
     }
-    return bytes
   }
 
-  /// Reads what `cached` wrote; nil when it is anything else.
-  init?(cached bytes: [UInt8]) {
-    guard bytes.first == ProjectionRow.layout else { return nil }
-    var reader = ByteReader(bytes.dropFirst())
-    guard let id = reader.integer(Int64.self), let version = reader.integer(Int64.self),
-      let key = ProjectionRow.counted(&reader),
-      let externalKey = String(validating: key, as: UTF8.self),
-      let count = reader.integer(UInt32.self)
-    else { return nil }
-    var entries: [Entry] = []
-    for _ in 0..<count {
-      guard let id = reader.integer(UInt32.self), let observedAt = reader.integer(Int64.self),
-        let value = ProjectionRow.counted(&reader)
-      else { return nil }
-      entries.append(Entry(id: id, value: value, observedAt: observedAt))
+  private func entity(
+    _ id: EntityID,
+    _ required: FreshnessToken,
+    _ read: Read
+  ) async throws(StorageError) -> Found {
+    switch await cache.lookup(key(id), required: required) {
+    case .hit(let entry):
+      if let found = found(entry, id) { return found }
+      return missed(try await read(.id(id.id)), required)
+    case .miss(let ticket):
+      return try await fill(ticket, .id(id.id), required, read) { $0.cached }
     }
-    guard reader.isAtEnd else { return nil }
-    self.init(id: id, externalKey: externalKey, version: version, entries: entries)
   }
 
-  /// A row of these parts.
-  init(id: Int64, externalKey: String, version: Int64, entries: [Entry]) {
-    self.id = id
-    self.externalKey = externalKey
-    self.version = version
-    self.entries = entries
+  private func entity(
+    named name: String,
+    _ tenant: Int32,
+    _ required: FreshnessToken,
+    _ read: Read
+  ) async throws(StorageError) -> Found {
+    let key = EntityReader.Key.externalKey(name)
+    switch await cache.lookup(self.key(name: name, tenant: tenant), required: required) {
+    case .hit(let entry):
+      guard let value = entry.value else {
+        if let proof = proof(entry.asOf) { return (nil, proof) }
+        break
+      }
+      guard let id = CachedEntities.id(value) else { break }
+      let found = try await entity(EntityID(tenant: tenant, id: id), required, read)
+      guard let entity = found.entity, EntityNames.areSame(entity.externalKey, name) else { break }
+      names.add(name, tenant: tenant, id: id)
+      return found
+    case .miss(let ticket):
+      let found = try await fill(ticket, key, required, read) { ByteWriter.bytes($0.id) }
+      if let entity = found.entity { names.add(name, tenant: tenant, id: entity.id) }
+      return found
+    }
+    return missed(try await read(key), required)
   }
 
-  /// A length and so many bytes.
-  private static func counted(_ reader: inout ByteReader) -> ArraySlice<UInt8>? {
-    guard let count = reader.integer(UInt32.self) else { return nil }
-    let rest = reader.rest()
-    guard rest.count >= Int(count) else { return nil }
-    reader = ByteReader(rest.dropFirst(Int(count)))
-    return rest.prefix(Int(count))
+  /// The answer that an entry gives; nil when it was written by a gateway that knows another
+  /// layout, or when its age is not known.
+  private func found(_ entry: CacheEntry, _ id: EntityID) -> Found? {
+    guard let proof = proof(entry.asOf) else { return nil }
+    guard let value = entry.value else { return (nil, proof) }
+    guard let entity = HotEntity(cached: value), entity.id == id.id else { return nil }
+    return (entity, proof)
+  }
+
+  /// What the entry of a name holds.
+  static func id(_ value: [UInt8]) -> Int64? {
+    var reader = ByteReader(value[...])
+    guard let id = reader.integer(Int64.self), reader.isAtEnd else { return nil }
+    return id
+  }
+
+  /// Reads, fills the cache, and tells how it went.
+  private func fill(
+    _ ticket: CacheTicket,
+    _ key: EntityReader.Key,
+    _ required: FreshnessToken,
+    _ read: Read,
+    _ value: (HotEntity) -> [UInt8]
+  ) async throws(StorageError) -> Found {
+    let found: Found
+    do throws(StorageError) {
+      found = try await read(key)
+    } catch {
+      cache.abandon(ticket)
+      throw error
+    }
+    keep(ticket, found.entity.map(value), found.proof)
+    return missed(found, required)
+  }
+
+  private func missed(_ found: Found, _ required: FreshnessToken) -> Found {
+    (found.entity, missed(found.proof, required))
+  }
+
+  /// Ends a ticket with what was read.
+  func keep(_ ticket: CacheTicket, _ value: [UInt8]?, _ proof: ReadProof) {
+    let entry = CacheEntry(value: value, asOf: CachedEntities.held(proof))
+    cache.fill(ticket, entry, from: proof.origin == .primary ? .primary : .replica)
+  }
+
+  /// Up to where an entry with this proof holds everything acknowledged.
+  ///
+  /// The primary's position is that of its log, and what is in the log is visible a moment later: a
+  /// transaction may end at this position, not be seen by the read, and be acknowledged with the
+  /// very same position as its token, when nothing else is written in between. With the position
+  /// before, which is no end of a record, the entry lies below the token of whatever it lacks.
+  private static func held(_ proof: ReadProof) -> FreshnessToken {
+    var token = proof.asOf
+    if proof.origin == .primary { token.lsn.value -= min(1, token.lsn.value) }
+    return token
+  }
+
+  /// The proof of a database's answer, after the cache had none.
+  ///
+  /// It tells the position that the entry has, where that is enough, so that a reader who never
+  /// wants to go back can be answered by the entry it has made.
+  func missed(_ proof: ReadProof, _ required: FreshnessToken) -> ReadProof {
+    var proof = proof
+    proof.cache = .miss
+    let held = CachedEntities.held(proof)
+    if held.identity == required.identity, held.lsn >= required.lsn { proof.asOf = held }
+    return proof
+  }
+
+  // MARK: Writing
+
+  /// Tells the cache that entities were written; after COMMIT and before the acknowledgement.
+  ///
+  /// Waits at most 20 ms and never fails.
+  ///
+  /// - Parameters:
+  ///   - entities: which.
+  ///   - token: a position at or past the commit.
+  func invalidate(_ entities: Set<EntityID>, _ token: FreshnessToken) async {
+    await cache.invalidate(entities.map { key($0) }, token)
   }
 }

@@ -78,6 +78,9 @@ public final class ReadCache {
   /// The epoch it takes part in; nil while it cannot be used.
   public var epoch: String? { session.epoch }
 
+  /// Whether there is a connection to Redis.
+  public var isConnected: Bool { session.isConnected }
+
   // MARK: Reading
 
   /// Looks a value up, or gives the right to read it.
@@ -103,6 +106,24 @@ public final class ReadCache {
     let flight = CacheFlight()
     flights[key] = flight
     return await lead(key, required, flight)
+  }
+
+  /// Looks many values up at once, without waiting for other readers: what somebody else reads at
+  /// the moment is a miss.
+  ///
+  /// - Parameters:
+  ///   - keys: what is looked up, each once.
+  ///   - required: the position that each value's proof must reach.
+  /// - Returns: a value or a ticket for each key, in their order.
+  public func lookup(_ keys: [CacheKey], required: FreshnessToken) async -> [CacheLookup] {
+    let questions = keys.map { key in
+      lastOwner &+= 1
+      return CacheGetQuestion(key: key, required: required.lsn, owner: lastOwner)
+    }
+    let outcomes = await session.ask(questions, keys: CacheKeys(required))
+    return zip(questions, outcomes).map { question, outcome in
+      lookup(outcome, question.key, required, question.owner, nil)
+    }
   }
 
   /// Ends a ticket with what was read: for those who wait, and for the cache when there is a lease.
@@ -174,6 +195,9 @@ public final class ReadCache {
     }
   }
 
+  /// Says that something was written, or may have been, and nobody knows what: a new epoch begins.
+  public func loseInvalidation() { session.noteLost() }
+
   // MARK: Private
 
   private func lead(
@@ -185,26 +209,38 @@ public final class ReadCache {
     let owner = lastOwner
     var pauses = limits.waits[...]
     while true {
-      switch await session.ask(key, required: required, owner: owner) {
-      case .answer(.hit(let lsn, let value)):
-        var asOf = required
-        asOf.lsn = lsn
-        let entry = CacheEntry(value: value.isEmpty ? nil : value, asOf: asOf)
-        counters.hits += 1
-        land(key, flight, entry)
-        return .hit(entry)
-      case .answer(.lease(let floor, let isTooOld)):
-        let lease = CacheTicket.Lease(owner: owner, floor: floor, keys: CacheKeys(required))
-        return .miss(ticket(isTooOld ? .tooOld : .absent, key, lease, flight))
-      case .answer(.wait):
-        guard let pause = pauses.popFirst() else {
-          return .miss(ticket(.leaseHeld, key, nil, flight))
-        }
+      let outcome = await session.ask(key, required: required, owner: owner)
+      if case .answer(.wait) = outcome, let pause = pauses.popFirst() {
         await loop.sleep(for: pause)
-      case .away: return .miss(ticket(.away, key, nil, flight))
-      case .noEpoch: return .miss(ticket(.epochChanged, key, nil, flight))
-      case .otherHistory: return .miss(ticket(.otherHistory, key, nil, flight))
+        continue
       }
+      let found = lookup(outcome, key, required, owner, flight)
+      if case .hit(let entry) = found { land(key, flight, entry) }
+      return found
+    }
+  }
+
+  /// What an outcome means to who asked.
+  private func lookup(
+    _ outcome: CacheSession.Outcome,
+    _ key: CacheKey,
+    _ required: FreshnessToken,
+    _ owner: UInt64,
+    _ flight: CacheFlight?
+  ) -> CacheLookup {
+    switch outcome {
+    case .answer(.hit(let lsn, let value)):
+      var asOf = required
+      asOf.lsn = lsn
+      counters.hits += 1
+      return .hit(CacheEntry(value: value.isEmpty ? nil : value, asOf: asOf))
+    case .answer(.lease(let floor, let isTooOld)):
+      let lease = CacheTicket.Lease(owner: owner, floor: floor, keys: CacheKeys(required))
+      return .miss(ticket(isTooOld ? .tooOld : .absent, key, lease, flight))
+    case .answer(.wait): return .miss(ticket(.leaseHeld, key, nil, flight))
+    case .away: return .miss(ticket(.away, key, nil, flight))
+    case .noEpoch: return .miss(ticket(.epochChanged, key, nil, flight))
+    case .otherHistory: return .miss(ticket(.otherHistory, key, nil, flight))
     }
   }
 

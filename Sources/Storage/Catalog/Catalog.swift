@@ -25,6 +25,8 @@ public final class Catalog {
   /// The largest future limit any gateway ever had, in microseconds; nil until `refresh` has read
   /// it.
   public private(set) var futureLimitMicroseconds: Int64?
+  /// Is told which entities were made; nil without a cache.
+  var cached: CachedEntities?
   /// Questions for unknown ids asked so far.
   public private(set) var questionCount = 0
 
@@ -67,16 +69,26 @@ public final class Catalog {
     deadline: MonotonicTime
   ) async throws(StorageError) -> [Int64] {
     let statement = PostgresStatement(
-      "SELECT entity_id FROM sluice.resolve_entities($1, $2, $3) ORDER BY \"position\"",
+      """
+      SELECT entity_id, created FROM sluice.resolve_entities($1, $2, $3) ORDER BY "position"
+      """,
       [.int32(tenant), .array(keys), .bool(existingOnly)]
     )
-    let found = try await ask(statement, deadline) { result throws(PostgresError) in
+    let (found, made) = try await ask(statement, deadline) { result throws(PostgresError) in
       guard result.rowCount == keys.count else { throw .protocolViolation("an id for each key") }
       var ids: [Int64?] = []
+      var made: [(entity: EntityID, name: String)] = []
       ids.reserveCapacity(keys.count)
-      for row in 0..<result.rowCount { ids.append(try result.int64(row: row, column: 0)) }
-      return ids
+      for row in 0..<result.rowCount {
+        let id = try result.int64(row: row, column: 0)
+        ids.append(id)
+        guard let id, try result.bool(row: row, column: 1) == true else { continue }
+        made.append((EntityID(tenant: tenant, id: id), keys[row]))
+      }
+      return (ids, made)
     }
+    // Before anybody is told that they are there.
+    if !made.isEmpty { await cached?.tell(made: made, pool, deadline: deadline) }
     names.add(entities: found.compactMap { $0 }, to: tenant, now: loop.now)
     var ids: [Int64] = []
     ids.reserveCapacity(found.count)

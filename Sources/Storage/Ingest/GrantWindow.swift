@@ -11,7 +11,7 @@ public struct IngestBudget: Sendable {
   public static let expansion = 8
 
   /// Bytes that may be granted and unwritten at once.
-  public let limitBytes: Int
+  public private(set) var limitBytes = 1
   /// Bytes granted or received and not yet written.
   public private(set) var usedBytes = 0
   /// Bytes received and not yet written: what will come back by itself.
@@ -19,6 +19,11 @@ public struct IngestBudget: Sendable {
 
   /// A budget that keeps memory under `memoryBytes`.
   public init(memoryBytes: Int) {
+    resize(memoryBytes: memoryBytes)
+  }
+
+  /// Changes the limit; when more is used already, nothing is granted until enough came back.
+  public mutating func resize(memoryBytes: Int) {
     limitBytes = max(memoryBytes / IngestBudget.expansion, 1)
   }
 

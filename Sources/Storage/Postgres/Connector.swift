@@ -138,8 +138,7 @@ final class Connector: ReadinessHandler {
       throw error(.wrongEncoding)
     }
     phase = .checking(session, key)
-    guard let script = checkScript else { return succeed(session, key) }
-    guard session.send(script: script) else { throw failure(session) }
+    guard session.send(script: checkScript) else { throw failure(session) }
     try check(session, key)
   }
 
@@ -148,7 +147,7 @@ final class Connector: ReadinessHandler {
     guard session.consumeInput(), session.flush() != .failed else { throw failure(session) }
     while !session.isBusy {
       guard let result = session.nextResult() else {
-        if role.requiresSynchronousCommit, lastCheck?.text(row: 0, column: 0) == "off" {
+        if role.requiresSynchronousCommit, lastCheck?.text(row: 0, column: 1) == "off" {
           throw error(.synchronousCommitOff)
         }
         return succeed(session, key)
@@ -161,11 +160,17 @@ final class Connector: ReadinessHandler {
     if watch == nil { try watch(session, [.readable]) }
   }
 
-  private var checkScript: String? {
-    var statements: [String] = []
-    if role.isDirect, let setup = role.setup { statements.append(setup) }
-    if role.requiresSynchronousCommit { statements.append("SHOW synchronous_commit") }
-    return statements.isEmpty ? nil : statements.joined(separator: ";")
+  /// Whose session it is, and what the role requires; Redshift has no synchronous_commit.
+  private var checkScript: String {
+    let setup = role.isDirect ? role.setup.map { $0 + ";" } : nil
+    let required = role.requiresSynchronousCommit ? ", current_setting('synchronous_commit')" : ""
+    return (setup ?? "") + "SELECT pg_backend_pid()" + required
+  }
+
+  /// A pooler invents the process id that it tells at the start of a session, since each
+  /// transaction may run in another one.
+  private func isOwnSession(_ session: LibpqSession) -> Bool {
+    role.isDirect || lastCheck?.text(row: 0, column: 0) == String(session.backendID)
   }
 
   private func watch(_ session: LibpqSession, _ interest: Interest) throws(PostgresError) {
@@ -189,7 +194,7 @@ final class Connector: ReadinessHandler {
     guard let channel = PostgresChannel(session, cancelKey: key, on: loop) else {
       return finished(.failure(error(.outOfResources)))
     }
-    finished(.success(PostgresConnection(channel, role: role)))
+    finished(.success(PostgresConnection(channel, role: role, isOwnSession: isOwnSession(session))))
   }
 
   private func fail(_ kind: PostgresConnectFailure.Kind) { end(.failure(error(kind))) }

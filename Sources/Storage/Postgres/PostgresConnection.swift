@@ -30,9 +30,13 @@ public final class PostgresConnection {
   /// Its name in the pool while it is lent.
   var lease: PoolState.ConnectionID?
 
-  init(_ channel: PostgresChannel, role: PostgresRole) {
+  /// Whether what the server is told to keep is there the next time.
+  let isOwnSession: Bool
+
+  init(_ channel: PostgresChannel, role: PostgresRole, isOwnSession: Bool) {
     self.channel = channel
     self.role = role
+    self.isOwnSession = isOwnSession
   }
 
   /// Connects; host names are looked up off the loop.
@@ -360,7 +364,7 @@ public final class PostgresConnection {
   }
 
   private func preparedKey(_ statement: PostgresStatement) -> PreparedKey? {
-    guard role.isDirect, statement.isPrepared else { return nil }
+    guard isOwnSession, statement.isPrepared else { return nil }
     return PreparedKey(sql: statement.sql, types: statement.parameters.map(\.type.rawValue))
   }
 }

@@ -284,23 +284,3 @@ public final class PostgresResult {
     }
   }
 }
-
-extension RawSpan {
-  /// The first bytes as a big-endian integer; the caller has checked the count, and the load checks
-  /// it again.
-  fileprivate func bigEndian<T: FixedWidthInteger & BitwiseCopyable>() -> T {
-    unsafe T(bigEndian: unsafeLoadUnaligned(as: T.self))
-  }
-
-  fileprivate func byte(_ index: Int) -> UInt8 {
-    unsafe unsafeLoad(fromByteOffset: index, as: UInt8.self)
-  }
-
-  fileprivate var utf8Text: String {
-    unsafe withUnsafeBytes { bytes in unsafe String(decoding: bytes, as: UTF8.self) }
-  }
-
-  fileprivate var copied: [UInt8] {
-    unsafe withUnsafeBytes { bytes in unsafe Array(bytes) }
-  }
-}

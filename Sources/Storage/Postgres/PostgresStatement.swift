@@ -10,8 +10,8 @@ public struct PostgresStatement: Equatable, Sendable {
   public var resultFormat: PostgresFormat
   /// Whether the server shall keep the parsed statement for the next time.
   ///
-  /// Only connections of a direct role do it; others send it unnamed, so it is always right to ask
-  /// for statements whose text is constant.
+  /// Connections whose session is the server's own do it; behind a transaction pooler it is sent
+  /// unnamed, so it is always right to ask for statements whose text is constant.
   public var isPrepared: Bool
 
   /// A statement; values come back in binary unless told otherwise.
@@ -32,10 +32,10 @@ public struct PostgresStatement: Equatable, Sendable {
 public struct PostgresRole: Equatable, Sendable {
   /// Shown in pg_stat_activity as "sluice/<name>".
   public var name: String
-  /// Whether the session is the server's own and ours alone: named statements and `setup` are
-  /// allowed.
+  /// Whether the session must be the server's own and ours alone: `setup` is allowed.
   ///
-  /// Behind a transaction pooler this must be false.
+  /// Behind a transaction pooler this must be false. A connection of another role finds out whether
+  /// there is a pooler, and keeps statements on the server when there is none.
   public var isDirect: Bool
   /// Whether connecting fails when this session would not wait for its commits to be on disk.
   public var requiresSynchronousCommit: Bool

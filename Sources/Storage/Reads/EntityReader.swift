@@ -53,8 +53,7 @@ public struct EntityReader {
     )
     let answer = try await router.read([statement], requirement, deadline: deadline)
     guard answer.results[0].rowCount == 1 else { throw .entityNotFound(index: 0) }
-    let row = try ProjectionRow(answer.results[0], row: 0)
-    let entities = try await decoded([row], tenant, deadline)
+    let entities = try await decoded(answer.results[0], 0..<1, tenant, deadline)
     return (entities[0], answer.proof)
   }
 
@@ -96,16 +95,31 @@ public struct EntityReader {
     let statement = NamedEntitiesStatement(keys, tenant: tenant, bytesMax: bytesMax)
     let answer = try await router.read([statement.statement], requirement, deadline: deadline)
     let result = answer.results[0]
-    var rows: [ProjectionRow] = []
-    for row in 0..<result.rowCount { rows.append(try ProjectionRow(result, row: row)) }
     var entities = [HotEntity?](repeating: nil, count: keys.count)
-    let decoded = try await decoded(rows, tenant, deadline)
+    let decoded = try await decoded(result, 0..<result.rowCount, tenant, deadline)
     let places = try statement.places(result)
     for (place, entity) in zip(places, decoded) { entities[place] = entity }
-    if let last = places.last, try EntityReader.found(result) > rows.count {
+    if let last = places.last, try EntityReader.found(result) > decoded.count {
       entities.removeLast(keys.count - last - 1)
     }
     return (entities, answer.proof)
+  }
+
+  /// Many entities whose documents are small, for readers who each want one.
+  ///
+  /// - Returns: what was found for each key.
+  /// - Throws: as `entities(named:)`.
+  func smallEntities(
+    named keys: [Key],
+    tenant: Int32,
+    _ requirement: ReadRequirement,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> (found: [PointReadStatement.Found], proof: ReadProof) {
+    let statement = PointReadStatement(keys, tenant: tenant)
+    let answer = try await router.read([statement.statement], requirement, deadline: deadline)
+    let result = answer.results[0]
+    let entities = try await decoded(result, 0..<result.rowCount, tenant, deadline)
+    return (try statement.found(result, entities), answer.proof)
   }
 
   /// A page of a list.
@@ -140,12 +154,11 @@ public struct EntityReader {
     }
     let answer = try await router.read([statement.statement], requirement, deadline: deadline)
     let result = answer.results[0]
-    var rows: [ProjectionRow] = []
-    for row in 0..<min(result.rowCount, limit) {
-      rows.append(try ProjectionRow(EntityReader.checked(result, row, bytesMax), row: row))
-    }
+    try EntityReader.checkFirst(result, bytesMax)
+    let rows = 0..<min(result.rowCount, limit)
     let found = try EntityReader.found(result)
-    return (try await decoded(rows, list.tenant, deadline), found > rows.count, answer.proof)
+    let entities = try await decoded(result, rows, list.tenant, deadline)
+    return (entities, found > rows.count, answer.proof)
   }
 
   private static func found(_ result: PostgresResult) throws(StorageError) -> Int {
@@ -157,33 +170,45 @@ public struct EntityReader {
     }
   }
 
-  private static func checked(
-    _ result: PostgresResult,
-    _ row: Int,
-    _ bytesMax: Int
-  ) throws(StorageError) -> PostgresResult {
-    guard row == 0 else { return result }
+  private static func checkFirst(_ result: PostgresResult, _ bytesMax: Int) throws(StorageError) {
+    guard result.rowCount > 0 else { return }
     let texts = [1, 3, 4].map { result.bytes(row: 0, column: $0)?.byteCount ?? 0 }
     guard texts.reduce(0, +) <= bytesMax else { throw .valueTooLarge }
-    return result
   }
 
-  /// Decodes rows when all their attributes are known.
+  /// Decodes rows; attributes that are not known are asked for first.
   private func decoded(
-    _ rows: [ProjectionRow],
+    _ result: PostgresResult,
+    _ rows: Range<Int>,
     _ tenant: Int32,
     _ deadline: MonotonicTime
   ) async throws(StorageError) -> [HotEntity] {
-    var ids: Set<UInt32> = []
-    for row in rows { for entry in row.entries { ids.insert(entry.id) } }
+    var unknown: Set<UInt32> = []
+    let entities = try decoded(result, rows, tenant, &unknown)
+    guard !unknown.isEmpty else { return entities }
     try await catalog.learn(
       tenant: tenant,
       entityIDs: [],
-      attributeIDs: Array(ids),
+      attributeIDs: Array(unknown),
       deadline: deadline
     )
+    // Without a type there is no value: what is unknown now does not exist.
+    return try decoded(result, rows, tenant, &unknown)
+  }
+
+  private func decoded(
+    _ result: PostgresResult,
+    _ rows: Range<Int>,
+    _ tenant: Int32,
+    _ unknown: inout Set<UInt32>
+  ) throws(StorageError) -> [HotEntity] {
     var entities: [HotEntity] = []
-    for row in rows { entities.append(try row.decoded { catalog.attribute($0, of: tenant) }) }
+    entities.reserveCapacity(rows.count)
+    for row in rows {
+      entities.append(
+        try HotEntity(result, row: row, unknown: &unknown) { catalog.attribute($0, of: tenant) }
+      )
+    }
     return entities
   }
 }

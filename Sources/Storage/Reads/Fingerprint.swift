@@ -40,6 +40,13 @@ struct ByteReader {
     return bytes.prefix(count).reduce(0) { $0 << 8 | T(truncatingIfNeeded: $1) }
   }
 
+  /// So many bytes; nil when there are fewer.
+  mutating func bytes(_ count: Int) -> ArraySlice<UInt8>? {
+    guard bytes.count >= count else { return nil }
+    defer { bytes = bytes.dropFirst(count) }
+    return bytes.prefix(count)
+  }
+
   mutating func rest() -> ArraySlice<UInt8> {
     defer { bytes = [] }
     return bytes

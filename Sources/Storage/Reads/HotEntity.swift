@@ -38,22 +38,22 @@ public struct HotEntity: Equatable, Sendable {
   public var values: [NewestValue]
 }
 
-/// One row of `EntityReader`, not decoded yet.
-struct ProjectionRow {
-  /// A value and when it was observed.
-  struct Entry {
-    var id: UInt32
-    var value: ArraySlice<UInt8>
-    var observedAt: Int64
-  }
-
-  var id: Int64
-  var externalKey: String
-  var version: Int64
-  var entries: [Entry]
-
-  /// Reads entity_id, external_key, version, hot_attrs, hot_times and what is staged of both.
-  init(_ result: PostgresResult, row: Int) throws(StorageError) {
+extension HotEntity {
+  /// Reads a row: entity_id, external_key, version, hot_attrs, hot_times, and when there are seven
+  /// columns or more what is staged of both.
+  ///
+  /// - Parameters:
+  ///   - result: the answer.
+  ///   - row: of it.
+  ///   - unknown: takes the attributes without which values were left out.
+  ///   - attribute: what is known of one.
+  /// - Throws: `.unreadable`, `.postgres`.
+  init(
+    _ result: PostgresResult,
+    row: Int,
+    unknown: inout Set<UInt32>,
+    _ attribute: (UInt32) -> CatalogAttribute?
+  ) throws(StorageError) {
     do throws(PostgresError) {
       id = try result.int64(row: row, column: 0) ?? 0
       externalKey = result.text(row: row, column: 1) ?? ""
@@ -61,86 +61,62 @@ struct ProjectionRow {
     } catch {
       throw .postgres(error)
     }
-    entries = try ProjectionRow.entries(result, row: row, column: 3)
-    guard result.columnCount > 5 else { return }
-    for staged in try ProjectionRow.entries(result, row: row, column: 5) { merge(staged) }
+    values = try HotEntity.values(result, row, column: 3, &unknown, attribute)
+    guard result.columnCount > 6, !result.isNull(row: row, column: 5) else { return }
+    merge(try HotEntity.values(result, row, column: 5, &unknown, attribute))
   }
 
   /// Equal times go to the later commit, which what is staged will have.
-  private mutating func merge(_ staged: Entry) {
-    guard let place = entries.firstIndex(where: { $0.id == staged.id }) else {
-      entries.append(staged)
-      return
+  private mutating func merge(_ staged: [NewestValue]) {
+    for value in staged {
+      guard let place = values.firstIndex(where: { $0.attributeID >= value.attributeID }) else {
+        values.append(value)
+        continue
+      }
+      if values[place].attributeID != value.attributeID {
+        values.insert(value, at: place)
+      } else if value.observedAtMicroseconds >= values[place].observedAtMicroseconds {
+        values[place] = value
+      }
     }
-    if staged.observedAt >= entries[place].observedAt { entries[place] = staged }
   }
 
-  private static func entries(
+  /// Two objects of the same keys, the values and their times; what was taken out has a time only.
+  private static func values(
     _ result: PostgresResult,
-    row: Int,
-    column: Int
-  ) throws(StorageError) -> [Entry] {
-    guard let values = result.text(row: row, column: column),
-      let times = result.text(row: row, column: column + 1)
-    else { return [] }
-    var observed: [UInt32: Int64] = [:]
-    for (id, text) in try ProjectionText.members(times) {
-      observed[id] = Int64(ProjectionText.text(text))
-    }
-    var entries: [Entry] = []
-    for (id, value) in try ProjectionText.members(values) {
-      guard let observedAt = observed[id] else { throw .unreadable("a hot value without a time") }
-      entries.append(Entry(id: id, value: value, observedAt: observedAt))
-    }
-    return entries
-  }
-
-  /// The entity, as far as the catalog knows the attributes.
-  func decoded(
+    _ row: Int,
+    column: Int,
+    _ unknown: inout Set<UInt32>,
     _ attribute: (UInt32) -> CatalogAttribute?
-  ) throws(StorageError) -> HotEntity {
+  ) throws(StorageError) -> [NewestValue] {
+    guard let attrs = result.bytes(row: row, column: column),
+      let times = result.bytes(row: row, column: column + 1)
+    else { return [] }
+    var members = try ProjectionMembers(attrs)
+    var observed = try ProjectionMembers(times)
     var values: [NewestValue] = []
-    for entry in entries {
-      // Without a type there is no value; the caller has made all known that exist.
-      guard let attribute = attribute(entry.id) else { continue }
+    // About 24 bytes of text each: growing step by step costs more than room that stays empty.
+    values.reserveCapacity(min(64, attrs.byteCount / 16))
+    while try members.next() {
+      while observed.id < members.id {
+        guard try observed.next() else { throw .unreadable("a hot value without a time") }
+      }
+      guard observed.id == members.id,
+        let time = times.extracting(observed.value).decimal
+      else { throw .unreadable("a hot value without a time") }
+      guard let attribute = attribute(members.id) else {
+        unknown.insert(members.id)
+        continue
+      }
       values.append(
         NewestValue(
-          attributeID: entry.id,
+          attributeID: members.id,
           name: attribute.name,
-          value: try ProjectionRow.value(entry.value, attribute.type),
-          observedAtMicroseconds: entry.observedAt
+          value: try StoredValue(projected: attrs.extracting(members.value), attribute.type),
+          observedAtMicroseconds: time
         )
       )
     }
-    values.sort { $0.attributeID < $1.attributeID }
-    return HotEntity(id: id, externalKey: externalKey, version: version, values: values)
-  }
-
-  /// Undoes what the migration's comment on `hot_attrs` says.
-  private static func value(
-    _ bytes: ArraySlice<UInt8>,
-    _ type: ValueType
-  ) throws(StorageError) -> StoredValue {
-    switch type {
-    case .number:
-      let isString = bytes.first == UInt8(ascii: "\"")
-      let text = ProjectionText.text(isString ? try ProjectionText.string(bytes) : Array(bytes))
-      // Reads "NaN", "Infinity", "-Infinity" and "-0", too.
-      guard let number = Double(text) else { throw .unreadable("a hot number") }
-      return .number(number)
-    case .integer:
-      guard let integer = Int64(ProjectionText.text(bytes)) else {
-        throw .unreadable("a hot integer")
-      }
-      return .integer(integer)
-    case .flag:
-      switch ProjectionText.text(bytes) {
-      case "true": return .flag(true)
-      case "false": return .flag(false)
-      default: throw .unreadable("a hot flag")
-      }
-    case .label: return .label(ProjectionText.text(try ProjectionText.string(bytes)))
-    case .document: return .document(ProjectionText.text(bytes))
-    }
+    return values
   }
 }

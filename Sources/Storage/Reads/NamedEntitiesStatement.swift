@@ -1,30 +1,15 @@
 // Reads the projections of entities that are called by id or by name, in one statement.
 
-/// The statement of BatchGetEntities, and of point reads that go together.
+/// The statement of BatchGetEntities, and of entities with large documents.
 struct NamedEntitiesStatement {
   let statement: PostgresStatement
   private let count: Int
 
   init(_ keys: [EntityReader.Key], tenant: Int32, bytesMax: Int) {
     count = keys.count
-    var (ids, idPlaces): ([Int64], [Int64]) = ([], [])
-    var (names, namePlaces): ([String], [Int64]) = ([], [])
-    for (place, key) in keys.enumerated() {
-      switch key {
-      case .id(let id):
-        ids.append(id)
-        idPlaces.append(Int64(place))
-      case .externalKey(let name):
-        names.append(name)
-        namePlaces.append(Int64(place))
-      }
-    }
     statement = PostgresStatement(
       NamedEntitiesStatement.sql,
-      [
-        .int32(tenant), .array(ids), .array(idPlaces), .array(names), .array(namePlaces),
-        .int64(Int64(bytesMax)),
-      ],
+      [.int32(tenant)] + KeyLists(keys).parameters + [.int64(Int64(bytesMax))],
       isPrepared: true
     )
   }
@@ -33,16 +18,7 @@ struct NamedEntitiesStatement {
   func places(_ result: PostgresResult) throws(StorageError) -> [Int] {
     var places: [Int] = []
     for row in 0..<result.rowCount {
-      let place: Int64?
-      do throws(PostgresError) {
-        place = try result.int64(row: row, column: 8)
-      } catch {
-        throw .postgres(error)
-      }
-      guard let place, (0..<Int64(count)).contains(place) else {
-        throw .unreadable("an entity that was not asked for")
-      }
-      places.append(Int(place))
+      places.append(try KeyLists.place(result, row: row, column: 8, count: count))
     }
     return places
   }
@@ -61,14 +37,7 @@ struct NamedEntitiesStatement {
           SELECT n.*, coalesce(j.version, 0) AS version, j.hot_attrs, j.hot_times,
             count(*) OVER () AS found, row_number() OVER w AS rank,
             sum(coalesce(pg_column_size(j.hot_attrs), 0)) OVER w AS stored
-          FROM (
-            SELECT u.place, e.entity_id, e.external_key
-            FROM unnest($2::int8[], $3::int8[]) AS u(id, place)
-            JOIN sluice.entities e ON e.tenant_id = $1 AND e.entity_id = u.id
-            UNION ALL
-            SELECT u.place, e.entity_id, e.external_key
-            FROM unnest($4::text[], $5::int8[]) AS u(name, place)
-            JOIN sluice.entities e ON e.tenant_id = $1 AND e.external_key = u.name) AS n
+          FROM (\(KeyLists.sql)) AS n
           LEFT JOIN sluice.entity_jsonb j ON j.tenant_id = $1 AND j.entity_id = n.entity_id
           WINDOW w AS (ORDER BY n.place)) AS p
         WHERE p.rank = 1 OR p.stored <= $6) AS s) AS t

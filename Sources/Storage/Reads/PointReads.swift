@@ -21,8 +21,6 @@ public final class PointReads {
 
   /// Entities of one query: what PostgreSQL reads in well under a millisecond.
   static let groupMax = 128
-  /// Text of one query's answer; what does not fit is asked for again.
-  static let bytesMax = 8 << 20
   /// Queries of one class under way: while one is executed, the next one is on its way.
   static let runningMax = 2
 
@@ -32,7 +30,7 @@ public final class PointReads {
     var requirement: ReadRequirement
   }
 
-  private typealias Answer = Result<(entity: HotEntity, proof: ReadProof), StorageError>
+  private typealias Answer = Result<(entity: HotEntity?, proof: ReadProof), StorageError>
 
   private final class Group {
     let kind: Class
@@ -66,11 +64,25 @@ public final class PointReads {
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
   ) async throws(StorageError) -> (entity: HotEntity, proof: ReadProof) {
-    readCount += 1
-    guard !requirement.includesStaged else {
-      queryCount += 1
-      return try await reader.entity(key, tenant: tenant, requirement, deadline: deadline)
+    guard requirement.includesStaged else {
+      let (entity, proof) = try await find(key, tenant: tenant, requirement, deadline: deadline)
+      guard let entity else { throw .entityNotFound(index: 0) }
+      return (entity, proof)
     }
+    readCount += 1
+    queryCount += 1
+    return try await reader.entity(key, tenant: tenant, requirement, deadline: deadline)
+  }
+
+  /// The same without what is staged, and with a proof also for an entity that does not exist.
+  func find(
+    _ key: EntityReader.Key,
+    tenant: Int32,
+    _ requirement: ReadRequirement,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> (entity: HotEntity?, proof: ReadProof) {
+    precondition(!requirement.includesStaged, "what is staged is read one by one")
+    readCount += 1
     var kind = Class(tenant: tenant, requirement: requirement)
     // The primary holds every write that was acknowledged before.
     if requirement.level == .strong { kind.requirement.sessionToken = nil }
@@ -86,7 +98,7 @@ public final class PointReads {
     _ group: Group,
     _ key: EntityReader.Key,
     _ deadline: MonotonicTime
-  ) async throws(StorageError) -> (entity: HotEntity, proof: ReadProof) {
+  ) async throws(StorageError) -> (entity: HotEntity?, proof: ReadProof) {
     let cell = WaitCell<Answer>()
     group.deadline = max(group.deadline, deadline)
     return try await cell.wait { group.members.append((group.place(of: key), cell)) }.get()
@@ -96,7 +108,7 @@ public final class PointReads {
   private func lead(
     _ group: Group,
     _ key: EntityReader.Key
-  ) async throws(StorageError) -> (entity: HotEntity, proof: ReadProof) {
+  ) async throws(StorageError) -> (entity: HotEntity?, proof: ReadProof) {
     let own = group.place(of: key)
     open.append(group)
     await Task.yield()
@@ -117,27 +129,43 @@ public final class PointReads {
 
   /// An answer for each key of a group.
   private func answers(_ group: Group) async -> [Answer] {
-    var answers: [Answer] = []
-    while answers.count < group.keys.count {
-      queryCount += 1
-      do throws(StorageError) {
-        let (entities, proof) = try await reader.entities(
-          named: Array(group.keys[answers.count...]),
-          bytesMax: PointReads.bytesMax,
-          tenant: group.kind.tenant,
-          group.kind.requirement,
-          deadline: group.deadline
-        )
-        for entity in entities {
-          answers.append(
-            entity.map { .success(($0, proof)) } ?? .failure(.entityNotFound(index: 0))
-          )
+    queryCount += 1
+    do throws(StorageError) {
+      let (found, proof) = try await reader.smallEntities(
+        named: group.keys,
+        tenant: group.kind.tenant,
+        group.kind.requirement,
+        deadline: group.deadline
+      )
+      var answers: [Answer] = []
+      answers.reserveCapacity(found.count)
+      for (key, found) in zip(group.keys, found) {
+        switch found {
+        case .entity(let entity): answers.append(.success((entity, proof)))
+        case .absent: answers.append(.success((nil, proof)))
+        case .large: answers.append(await large(key, group))
         }
-      } catch {
-        let missing = group.keys.count - answers.count
-        answers += Array(repeating: .failure(error), count: missing)
       }
+      return answers
+    } catch {
+      return Array(repeating: .failure(error), count: group.keys.count)
     }
-    return answers
+  }
+
+  /// Reads an entity by itself, since its documents are large.
+  private func large(_ key: EntityReader.Key, _ group: Group) async -> Answer {
+    queryCount += 1
+    do throws(StorageError) {
+      let (entities, proof) = try await reader.entities(
+        named: [key],
+        bytesMax: 0,
+        tenant: group.kind.tenant,
+        group.kind.requirement,
+        deadline: group.deadline
+      )
+      return .success((entities[0], proof))
+    } catch {
+      return .failure(error)
+    }
   }
 }

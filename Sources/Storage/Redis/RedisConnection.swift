@@ -33,8 +33,12 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
   var onReady: ((String) -> Void)?
   /// Told whenever a ready connection is lost, before its requests are.
   var onAway: (() -> Void)?
+  /// Told why, whenever a connection or an attempt to make one is given up.
+  var onTrouble: ((RedisTrouble) -> Void)?
   /// How often a connection became ready.
   private(set) var readyCount = 0
+  /// What Redis calls its version; nil before it has introduced itself.
+  private(set) var version: String?
 
   private let settings: RedisSettings
   private let scripts: [RedisScript]
@@ -132,7 +136,7 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
   func flush() {
     isFlushAsked = false
     switch phase {
-    case .greeting(let link), .ready(let link): if !link.write() { lose() }
+    case .greeting(let link), .ready(let link): if !link.write() { lose(.unreachable) }
     case .stopped, .waiting, .resolving, .connecting, .closed: break
     }
   }
@@ -158,7 +162,7 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
 
   private func attempt() {
     attemptTimer = loop.schedule(at: loop.now + limits.connectTimeout) { [weak self] in
-      self?.lose()
+      self?.lose(.silent)
     }
     if let address = HostResolver.literalAddress(settings.host) { return connect(address) }
     let name = HostResolver.Endpoint(host: settings.host, address: nil, port: "")
@@ -166,12 +170,12 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
       phase = .resolving(
         try HostResolver([name], on: loop) { [weak self] found in
           guard let self else { return }
-          guard !found.isEmpty else { return lose() }
+          guard !found.isEmpty else { return lose(.nameNotFound) }
           connect(found[attemptCount % found.count].address ?? "")
         }
       )
     } catch {
-      lose()
+      lose(.nameNotFound)
     }
   }
 
@@ -185,7 +189,7 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
         on: loop,
         handler: self
       )
-    else { return lose() }
+    else { return lose(.unreachable) }
     phase = .connecting(link)
   }
 
@@ -200,6 +204,7 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
     }
     greet(link, RedisCommand("INFO", "server")) { connection, reply in
       connection.runID = reply.text.flatMap(RedisConnection.runID)
+      connection.version = reply.text.flatMap { RedisConnection.value(of: "redis_version", in: $0) }
       return connection.runID != nil
     }
     for script in scripts {
@@ -222,7 +227,11 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
   ) {
     enqueue(command, link, loop.now + limits.connectTimeout) { [weak self] result in
       guard let self, case .greeting(let current) = phase, current === link else { return }
-      guard case .success(let reply) = result, accept(self, reply) else { return lose() }
+      switch result {
+      case .success(let reply): if !accept(self, reply) { lose(.notRedis) }
+      case .failure(.server(let code)): lose(.refused(code: code))
+      case .failure: lose(.silent)
+      }
     }
   }
 
@@ -235,19 +244,27 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
     onReady?(runID)
   }
 
-  /// "run_id:" and 40 hex digits in a line of INFO.
+  /// 40 hex digits in a line of INFO.
   static func runID(_ info: String) -> String? {
-    let line = info.split(whereSeparator: \.isNewline).first { $0.hasPrefix("run_id:") }
-    guard let id = line?.dropFirst("run_id:".count), id.utf8.count == 40 else { return nil }
-    return id.allSatisfy(\.isHexDigit) ? String(id) : nil
+    guard let id = value(of: "run_id", in: info), id.utf8.count == 40 else { return nil }
+    return id.allSatisfy(\.isHexDigit) ? id : nil
+  }
+
+  /// What follows a name and a colon in a line of INFO.
+  private static func value(of name: String, in info: String) -> String? {
+    let line = info.split(whereSeparator: \.isNewline).first { $0.hasPrefix("\(name):") }
+    return line.map { String($0.dropFirst(name.utf8.count + 1)) }
   }
 
   // MARK: Losing
 
   /// Gives this connection up and waits for the next attempt.
-  private func lose() {
+  private func lose(_ trouble: RedisTrouble) {
     if case .closed = phase { return }
     end(.waiting)
+    onTrouble?(trouble)
+    // Whoever was told may have closed it.
+    guard case .waiting = phase else { return }
     attemptTimer = loop.schedule(at: loop.now + backoff.next()) { [weak self] in self?.attempt() }
   }
 
@@ -279,7 +296,7 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
   func ready(_ readiness: Readiness) {
     switch phase {
     case .connecting(let link):
-      if link.hasConnected() { greet(link) } else { lose() }
+      if link.hasConnected() { greet(link) } else { lose(.unreachable) }
     case .greeting(let link), .ready(let link):
       if readiness != .writable { read(link) }
       if readiness.contains(.writable), isCurrent(link) { flush() }
@@ -292,22 +309,25 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
     do throws(RedisError) {
       switch try link.read(buffer) {
       case .nothing: return
-      case .ended: return lose()
+      case .ended: return lose(.unreachable)
       case .bytes: break
       }
       // A reply may make somebody close the connection.
       while isCurrent(link), let result = try link.reader.next() { deliver(result) }
     } catch {
-      lose()
+      lose(.notRedis)
     }
   }
 
   private func deliver(_ result: Result<RedisReply, RedisError>) {
     let (isExpected, reply) = pending.takeFirst()
-    guard isExpected else { return lose() }
+    guard isExpected else { return lose(.notRedis) }
     reply?(result)
-    if case .failure(.server(let code)) = result, RedisConnection.uselessCodes.contains(code) {
-      lose()
+    // What the greeting gets has been judged already.
+    if isReady, case .failure(.server(let code)) = result,
+      RedisConnection.uselessCodes.contains(code)
+    {
+      lose(.refused(code: code))
     }
   }
 
@@ -337,7 +357,7 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
     guard let oldest = pending.oldest else { return }
     let stall = oldest + limits.stallTimeout
     // Replies come in order: behind the oldest everybody waits in vain.
-    guard loop.now < stall else { return lose() }
+    guard loop.now < stall else { return lose(.silent) }
     armTimer(min(pending.nextDeadline ?? stall, stall))
   }
 }

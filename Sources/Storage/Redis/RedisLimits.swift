@@ -20,26 +20,6 @@ struct RedisLimits: Sendable {
   var readBytes = 64 << 10
 }
 
-/// Where Redis is and how it knows us.
-public struct RedisSettings: Sendable {
-  /// Host and port.
-  public var host: String
-  /// TCP port.
-  public var port: UInt16
-  /// For Redis with access control lists; nil for its default user.
-  public var user: String?
-  /// nil when Redis asks for none.
-  public var password: String?
-
-  /// Redis at an address.
-  public init(host: String, port: UInt16, user: String? = nil, password: String? = nil) {
-    self.host = host
-    self.port = port
-    self.user = user
-    self.password = password
-  }
-}
-
 /// The pauses between attempts to connect: doubling, 20 % jitter.
 struct RedisBackoff {
   private let first: Duration

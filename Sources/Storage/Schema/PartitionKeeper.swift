@@ -18,18 +18,22 @@ public final class PartitionKeeper {
     public var retention: Duration?
     /// How far in the future a value may be observed.
     public var futureLimit: Duration
+    /// Whether this gateway tells a cache what it writes.
+    public var hasCache: Bool
 
     /// Settings of these parts.
     public init(
       partitionWidth: String,
       partitionsAhead: Int,
       retention: Duration?,
-      futureLimit: Duration
+      futureLimit: Duration,
+      hasCache: Bool = false
     ) {
       self.partitionWidth = partitionWidth
       self.partitionsAhead = partitionsAhead
       self.retention = retention
       self.futureLimit = futureLimit
+      self.hasCache = hasCache
     }
   }
 
@@ -63,13 +67,24 @@ public final class PartitionKeeper {
   /// Staged batches taken over from dead gateways so far.
   public private(set) var adoptedBatches: Int64 = 0
 
-  private let settings: Settings
+  /// What the gateway was told; partitions and expiry are due when it changes.
+  ///
+  /// A new future limit takes no effect: `prepare` has told the readers.
+  public var settings: Settings {
+    didSet {
+      due[.partitions] = nil
+      due[.expiry] = nil
+    }
+  }
+
   private let gatewayID: [UInt8]
   private let loop: EventLoop
   private let log: (String) -> Void
   private var due: [Chore: MonotonicTime] = [:]
   /// Chores that failed last time: logged once, until they work again.
   private var failing: Set<Chore> = []
+  /// Whether another gateway has a cache and this one has not, or the other way round.
+  private var cachesDiffer = false
 
   /// A keeper whose chores are all due.
   ///
@@ -144,8 +159,12 @@ public final class PartitionKeeper {
     case .heartbeat:
       _ = try await connection.query("SELECT sluice.beat()", deadline: deadline)
     case .gatewayBeat:
-      let id = PostgresParameter.uuid(gatewayID)
-      _ = try await connection.query("SELECT sluice.gateway_beat($1)", [id], deadline: deadline)
+      _ = try await connection.query(
+        "SELECT sluice.gateway_beat($1, $2)",
+        [.uuid(gatewayID), .bool(settings.hasCache)],
+        deadline: deadline
+      )
+      try await compareCaches(connection, deadline)
     case .adoption: try await adopt(connection, deadline)
     case .partitions:
       try await logActions(
@@ -169,6 +188,33 @@ public final class PartitionKeeper {
     case .deadSegments:
       _ = try await connection.query("SELECT sluice.drop_dead_segments()", deadline: deadline)
     }
+  }
+
+  /// Readers of a cache learn late of what a gateway without one writes: that is said once.
+  private func compareCaches(
+    _ connection: PostgresConnection,
+    _ deadline: MonotonicTime
+  ) async throws(PostgresError) {
+    let result = try await connection.query(
+      """
+      SELECT EXISTS (SELECT FROM sluice.gateways g
+        WHERE g.has_cache <> $1 AND g.beat_at > clock_timestamp() - interval '3 s')
+      """,
+      [.bool(settings.hasCache)],
+      deadline: deadline
+    )
+    let differ = try result.bool(row: 0, column: 0) == true
+    if differ, !cachesDiffer {
+      log(
+        settings.hasCache
+          ? "another gateway of this database runs without 'redis': what it writes reaches readers"
+            + " of the cache late, though within their bounds; give all gateways the same setting"
+          : "another gateway of this database has a cache, and this one runs without 'redis': what"
+            + " it writes reaches readers of the cache late, though within their bounds; give all"
+            + " gateways the same setting"
+      )
+    }
+    cachesDiffer = differ
   }
 
   private func adopt(

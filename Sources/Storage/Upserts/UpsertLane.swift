@@ -21,6 +21,9 @@ public final class UpsertLane {
   /// Counters.
   public private(set) var statistics = UpsertStatistics()
 
+  /// Is told which newest values have changed; nil without a cache.
+  var cached: CachedEntities?
+
   private let queue = UpsertQueue()
   private let pool: PostgresPool
   private let loop: EventLoop
@@ -113,9 +116,12 @@ public final class UpsertLane {
         let outcomes = try await transaction(UpsertStatement(group.map(\.upsert)))
         statistics.groups += 1
         statistics.upserts += Int64(group.count)
+        await tell(group, outcomes)
         for (entry, outcome) in zip(group, outcomes) { entry.cell.resume(.success(outcome)) }
         return
       } catch {
+        // Perhaps it is written, and nobody knows up to where.
+        if case .outcomeUnknown = error { cached?.cache.loseInvalidation() }
         attempts += 1
         if UpsertLane.isConflict(error), attempts <= UpsertLimits.retriesMax { continue }
         guard UpsertLane.blamesData(error), group.count > 1 else {
@@ -128,6 +134,17 @@ public final class UpsertLane {
       await write(group[middle...])
       return
     }
+  }
+
+  /// Tells the cache what is committed, before the callers are told that it is.
+  private func tell(_ group: ArraySlice<UpsertQueue.Entry>, _ outcomes: [UpsertOutcome]) async {
+    guard let cached, let token = outcomes.first?.token else { return }
+    var changed: Set<EntityID> = []
+    // Without a version it wrote history alone.
+    for (entry, outcome) in zip(group, outcomes) where outcome.version > 0 {
+      changed.insert(EntityID(tenant: entry.upsert.tenant, id: entry.upsert.entityID))
+    }
+    await cached.invalidate(changed, token)
   }
 
   /// Two transactions were in each other's way; nothing is written.

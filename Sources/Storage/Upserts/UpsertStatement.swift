@@ -49,7 +49,8 @@ struct UpsertStatement {
         SELECT slot, observed, version FROM sluice.upsert_entities($1, $2, $3, $4, $5, $6, $7, $8,
           $9, $10, $11)
         """,
-        parameters
+        parameters,
+        isPrepared: true
       ),
       PostgresStatement("COMMIT"), UpsertStatement.position,
     ] + (asksIdentity ? [ServerProof.identity] : [])
@@ -61,7 +62,8 @@ struct UpsertStatement {
     SELECT f.lsn, ('x' || left(pg_walfile_name(f.lsn), 8))::bit(32)::int,
       (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8
     FROM (SELECT pg_current_wal_flush_lsn() AS lsn) AS f
-    """
+    """,
+    isPrepared: true
   )
 
   /// Version and times of each upsert, in their order.

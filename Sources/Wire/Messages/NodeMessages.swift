@@ -51,6 +51,9 @@ public struct Node: WireMessage, Equatable {
   /// On the primary: reads of other levels than STRONG that no replica could answer.
   public var fallbacks: UInt64
 
+  /// Why no read is sent there now, in one sentence; empty while reads are.
+  public var trouble: String
+
   /// Makes a message; what is left out has its default.
   public init(
     name: String = "",
@@ -63,7 +66,8 @@ public struct Node: WireMessage, Equatable {
     reroutes: UInt64 = 0,
     conflicts: UInt64 = 0,
     failures: UInt64 = 0,
-    fallbacks: UInt64 = 0
+    fallbacks: UInt64 = 0,
+    trouble: String = ""
   ) {
     self.name = name
     self.source = source
@@ -76,6 +80,7 @@ public struct Node: WireMessage, Equatable {
     self.conflicts = conflicts
     self.failures = failures
     self.fallbacks = fallbacks
+    self.trouble = trouble
   }
 
   /// Unpacks a message and copies it out.
@@ -105,6 +110,7 @@ public struct Node: WireMessage, Equatable {
     conflicts = unsafe c.pointee.conflicts
     failures = unsafe c.pointee.failures
     fallbacks = unsafe c.pointee.fallbacks
+    trouble = try unsafe Field.string(c.pointee.trouble, "trouble")
   }
 
   func build(
@@ -122,6 +128,7 @@ public struct Node: WireMessage, Equatable {
     unsafe c.pointee.conflicts = conflicts
     unsafe c.pointee.failures = failures
     unsafe c.pointee.fallbacks = fallbacks
+    unsafe c.pointee.trouble = try arena.string(trouble)
     return unsafe c
   }
 }

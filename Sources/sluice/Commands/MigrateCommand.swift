@@ -21,28 +21,10 @@ struct MigrateCommand: ParsableCommand {
       """
   )
 
-  @Option(
-    name: [.customLong("dsn"), .customLong("primary-dsn")],
-    help: ArgumentHelp(
-      "Connection string of the primary (default: SLUICE_PRIMARY_DSN, else the file's).",
-      valueName: "dsn"
-    )
-  )
-  var dsn: String?
-
-  @Option(
-    help: ArgumentHelp("Read the connection string from a gateway's file.", valueName: "file")
-  )
-  var config: String?
+  @OptionGroup(title: "Database") var database: DatabaseOptions
 
   func run() throws {
-    let settings = try SettingSources.settings(file: config)
-    guard let dsn = dsn ?? settings[.primaryDSN], !dsn.isEmpty else {
-      throw CommandFailure(
-        "no database is named; give --dsn or set SLUICE_PRIMARY_DSN",
-        .configuration
-      )
-    }
+    let dsn = try database.primary()
     let count = try Gateway.migrate(dsn) { progress in
       switch progress {
       case .applying(let version, let name):

@@ -17,6 +17,10 @@ struct ServeCommand: ParsableCommand {
       or as a line of the file ("primary-dsn = postgresql://…"). An option wins over a variable, \
       a variable over the file. Unknown settings are errors.
 
+      SIGHUP reads the file again. What can change at once takes effect \
+      (\(reloadable)); the log names other changes, which need a restart. A file with an \
+      error changes nothing.
+
       Examples:
         sluice serve --primary-dsn postgresql://sluice@db/sluice
         sluice serve --config /etc/sluice.conf --log-level debug
@@ -26,6 +30,9 @@ struct ServeCommand: ParsableCommand {
       cannot be read; 69 database or address not available; 70 a fault; 78 wrong configuration.
       """
   )
+
+  private static let reloadable =
+    ConfigurationKey.allCases.filter(\.isReloadable).map(\.rawValue).joined(separator: ", ")
 
   @Option(help: ArgumentHelp("Read settings from a file.", valueName: "file"))
   var config: String?
@@ -37,10 +44,14 @@ struct ServeCommand: ParsableCommand {
   var settings: SettingOptions
 
   func run() throws {
-    let configuration = try Configuration(
-      try settings.merged(file: config),
-      processorCount: Environment.processorCount
-    )
+    let (settings, config) = (settings, config)
+    let read: @Sendable () throws -> Configuration = {
+      try Configuration(
+        try settings.merged(file: config),
+        processorCount: Environment.processorCount
+      )
+    }
+    let configuration = try read()
     guard !check else {
       for line in try Gateway.check(configuration) { try StandardStream.output.write(line + "\n") }
       try StandardStream.output.write("the configuration can be served\n")
@@ -48,9 +59,16 @@ struct ServeCommand: ParsableCommand {
     }
     // A log whose reader is gone must not end the gateway.
     _ = signal(SIGPIPE, SIG_IGN)
-    let level = Logger.Level(rawValue: configuration.logLevel) ?? .info
-    let log = Logger(label: "sluice") { _ in StandardErrorLog(level) }
-    try Gateway.run(configuration, log: log) { address in
+    let threshold = LogThreshold(Logger.Level(rawValue: configuration.logLevel) ?? .info)
+    let log = Logger(label: "sluice") { _ in StandardErrorLog(threshold) }
+    let reread: @Sendable () throws -> Configuration = {
+      do {
+        return try read()
+      } catch {
+        throw CommandFailure(error)
+      }
+    }
+    try Gateway.run(configuration, log: log, threshold: threshold, reread: reread) { address in
       StandardStream.output.note("listening on \(address)\n")
     }
   }

@@ -9,9 +9,10 @@ struct SettingOptions: ParsableArguments, Sendable {
   @Flag(name: name(.insecureListen), inversion: .prefixedNo, help: help(.insecureListen))
   var insecureListen: Bool?
   @Option(name: name(.primaryDSN), help: help(.primaryDSN, "dsn")) var primaryDSN: String?
+  @Option(name: name(.pooledDSN), help: help(.pooledDSN, "dsn")) var pooledDSN: String?
   @Option(name: name(.replicaDSNs), help: help(.replicaDSNs, "dsn,…")) var replicaDSNs: String?
   @Option(name: name(.warehouseDSN), help: help(.warehouseDSN, "dsn")) var warehouseDSN: String?
-  @Option(name: name(.redis), help: help(.redis, "host:port")) var redis: String?
+  @Option(name: name(.redis), help: help(.redis, "url")) var redis: String?
   @Option(name: name(.workers), help: help(.workers, "n")) var workers: String?
   @Option(name: name(.writersPerWorker), help: help(.writersPerWorker, "n"))
   var writersPerWorker: String?
@@ -35,6 +36,7 @@ struct SettingOptions: ParsableArguments, Sendable {
     case .listen: listen
     case .insecureListen: insecureListen.map { $0 ? "true" : "false" }
     case .primaryDSN: primaryDSN
+    case .pooledDSN: pooledDSN
     case .replicaDSNs: replicaDSNs
     case .warehouseDSN: warehouseDSN
     case .redis: redis

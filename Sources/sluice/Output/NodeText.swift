@@ -41,7 +41,8 @@ enum NodeText {
         ] + counters(node).map { Quantity.grouped(Int64(clamping: $0.value)) }
       )
     }
-    return table.render()
+    let troubles = nodes.filter { !$0.trouble.isEmpty }.map { "\($0.name): \($0.trouble)\n" }
+    return table.render() + troubles.joined()
   }
 
   /// One object of JSON.
@@ -59,6 +60,8 @@ enum NodeText {
     } else {
       json.value(node.stalenessBoundMilliseconds)
     }
+    json.key("trouble")
+    if node.trouble.isEmpty { json.null() } else { json.value(node.trouble) }
     for (name, value) in counters(node) {
       json.key(name)
       json.value(Int64(clamping: value))
@@ -69,11 +72,15 @@ enum NodeText {
   private static func csv(_ nodes: [Node]) -> String {
     var csv = CSVWriter()
     csv.write(
-      ["name", "state", "proven_lsn", "staleness_bound_ms"] + counters(Node()).map(\.name)
+      ["name", "state", "proven_lsn", "staleness_bound_ms", "trouble"]
+        + counters(Node()).map(\.name)
     )
     for node in nodes {
       csv.write(
-        [node.name, state(node), node.provenLSN, "\(node.stalenessBoundMilliseconds)"]
+        [
+          node.name, state(node), node.provenLSN, "\(node.stalenessBoundMilliseconds)",
+          node.trouble,
+        ]
           + counters(node).map { "\($0.value)" }
       )
     }

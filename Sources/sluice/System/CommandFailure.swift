@@ -7,9 +7,11 @@ internal import Wire
 // Turns every error that can reach a user into one sentence and an exit code.
 
 /// Why a command did not do what it was asked for.
-struct CommandFailure: Error {
+struct CommandFailure: Error, CustomStringConvertible {
   /// One sentence, with what to do about it; without "error: ".
   let message: String
+  /// The sentence, for the log.
+  var description: String { message }
   /// What the shell is told.
   let status: ExitStatus
 
@@ -74,8 +76,9 @@ struct CommandFailure: Error {
 
   private static func status(of error: GatewayError) -> ExitStatus {
     switch error {
-    case .invalidDSN: .configuration
-    case .database, .schema, .listen: .unavailable
+    case .invalidDSN, .otherDatabase: .configuration
+    case .database, .cache, .schema, .listen: .unavailable
+    case .index: error.isAboutName ? .notFound : .data
     case .system: .internal
     }
   }

@@ -1,15 +1,20 @@
 internal import Formats
 internal import Logging
+internal import Server
 
 // The gateway's log: one line a message on standard error.
 
 /// Writes "2026-01-31T12:00:00.123Z warning: message key=value".
 struct StandardErrorLog: LogHandler {
-  var logLevel: Logger.Level
+  var logLevel: Logger.Level {
+    get { threshold.level }
+    set { threshold.level = newValue }
+  }
   var metadata: Logger.Metadata = [:]
+  private let threshold: LogThreshold
 
-  init(_ level: Logger.Level) {
-    logLevel = level
+  init(_ threshold: LogThreshold) {
+    self.threshold = threshold
   }
 
   subscript(metadataKey key: String) -> Logger.Metadata.Value? {

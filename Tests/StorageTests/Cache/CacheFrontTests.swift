@@ -63,13 +63,4 @@ struct CacheBreakerTests {
     #expect(breaker.state == .open)
     #expect(sentences.count == 3, "\(sentences)")
   }
-
-  @Test("drained, it refuses everything until it is taken back")
-  func drained() {
-    let breaker = CacheBreaker(seed: 1) { _ in }
-    breaker.drain()
-    #expect(breaker.admit(now: CacheBreakerTests.at(1_000_000)) == nil)
-    breaker.restore(now: CacheBreakerTests.at(1_000_001))
-    #expect(breaker.admit(now: CacheBreakerTests.at(1_000_002)) != nil)
-  }
 }

@@ -27,6 +27,8 @@ public final class DurableLane: Lane {
   private var isEnding = false
   private var isAbandoned = false
   private let recycle: ((LaneGroup) -> Void)?
+  /// Is told which newest values have changed; nil without a cache.
+  var cached: CachedEntities?
 
   /// A lane that connects when it has something to write.
   ///
@@ -141,8 +143,10 @@ public final class DurableLane: Lane {
         connection.report(nil, doing: "writing")
         counted.groupsCommitted += 1
         counted.hotFolded += outcome.folded
+        let token = connection.token(at: outcome.position)
+        if outcome.folded > 0 { await tell(transaction, token) }
         #if !SLUICE_FAULT_EARLY_ACK
-        transaction.end(at: connection.token(at: outcome.position))
+        transaction.end(at: token)
         #endif
         pause = LaneLimits.backoffMin
       } catch {
@@ -196,7 +200,16 @@ public final class DurableLane: Lane {
       connection.report(error, doing: "confirming what was committed")
       return await wait(&pause)
     }
-    transaction.settle(losers, at: connection.token(at: position))
+    let token = connection.token(at: position)
+    // Nobody knows whether the attempt that committed them had told.
+    await tell(transaction, token)
+    transaction.settle(losers, at: token)
+  }
+
+  /// Tells the cache what is committed, before anybody is told that it is.
+  private func tell(_ transaction: LaneTransaction, _ token: FreshnessToken) async {
+    guard let cached else { return }
+    await cached.invalidate(transaction.hotEntities, token)
   }
 
   private func wait(_ pause: inout Duration) async {

@@ -61,6 +61,10 @@ struct LaneTransaction {
   }
 
   var isEmpty: Bool { places.isEmpty }
+  /// Entities whose newest values it may change.
+  var hotEntities: Set<EntityID> {
+    Set(statement.hot.entries.map { EntityID(tenant: $0.key.tenant, id: $0.key.entity) })
+  }
   var count: Int { places.count }
 
   // MARK: Running

@@ -81,6 +81,12 @@ public final class StagedLane: Lane {
     return sum
   }
 
+  /// Is told which newest values a promotion has changed; nil without a cache.
+  var cached: CachedEntities? {
+    get { promoter.cached }
+    set { promoter.cached = newValue }
+  }
+
   /// Bytes of rows that are not durable.
   public var waitingBytes: Int { queue.waitingBytes + promoter.waitingBytes }
 

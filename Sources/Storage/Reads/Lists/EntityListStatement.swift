@@ -30,12 +30,14 @@ struct EntityListStatement {
     ]
     // What an index on the projection can find must not hang on an outer join.
     var isInner = false
+    var required: Set<UInt32> = []
     if let filter = list.filter {
       let sql = try FilterSQL(filter, type: type, &parameters)
       conditions.append("(\(sql.text))")
       isInner = !sql.holdsForNothing
+      required = sql.required
     }
-    let order = try ListOrder(list.order, type: type)
+    let order = try ListOrder(list.order, required: required, type: type)
     if let position { conditions.append(try order.behind(position, &parameters)) }
     if isInner { conditions.append("j.tenant_id = \(tenant)") }
     statement = PostgresStatement(
@@ -82,22 +84,31 @@ struct EntityListStatement {
 private struct ListOrder {
   /// What stands behind ORDER BY.
   let text: String
-  private let expression: String?
-  private let type: ValueType?
+  private let attribute: (id: UInt32, type: ValueType)?
+  /// Whether every entity of the list has a value: then an index can bring them in either order.
+  private let isComplete: Bool
   private let isDescending: Bool
 
-  init(_ order: EntityOrder, type: (UInt32) -> ValueType?) throws(StorageError) {
+  init(
+    _ order: EntityOrder,
+    required: Set<UInt32>,
+    type: (UInt32) -> ValueType?
+  ) throws(StorageError) {
     isDescending = order.isDescending
     guard let id = order.attributeID else {
-      (expression, self.type) = (nil, nil)
+      (attribute, isComplete) = (nil, true)
       text = "e.external_key\(order.isDescending ? " DESC" : "")"
       return
     }
     guard let type = type(id) else { throw .orderNotFound }
     guard HotExpression.isOrdered(type) else { throw .notOrderable }
-    let expression = HotExpression.text(id, type)
-    (self.expression, self.type) = (expression, type)
-    text = "\(expression)\(order.isDescending ? " DESC" : "") NULLS LAST, e.external_key"
+    attribute = (id, type)
+    isComplete = required.contains(id)
+    let terms =
+      isComplete
+      ? HotExpression.order(id, type, isDescending: isDescending)
+      : ["\(HotExpression.value(id, type))\(isDescending ? " DESC" : "") NULLS LAST"]
+    text = (terms + ["e.external_key"]).joined(separator: ", ")
   }
 
   /// What keeps only entities behind a position.
@@ -107,13 +118,18 @@ private struct ListOrder {
   ) throws(StorageError) -> String {
     let key = parameters.add(.text(position.key))
     let sign = isDescending ? "<" : ">"
-    guard let expression else { return "e.external_key \(sign) \(key)" }
+    guard let (id, type) = attribute else { return "e.external_key \(sign) \(key)" }
+    let expression = HotExpression.value(id, type)
     guard let value = position.value else {
       return "(\(expression) IS NULL AND e.external_key > \(key))"
     }
     guard value.valueType == type else { throw .badPageToken }
     let bound = parameters.add(HotExpression.parameter(value))
-    return "(\(expression) \(sign) \(bound) OR \(expression) = \(bound) AND e.external_key > \(key)"
-      + " OR \(expression) IS NULL)"
+    let behind =
+      "\(expression) \(sign) \(bound) OR \(expression) = \(bound) AND e.external_key > \(key)"
+    guard isComplete else { return "(\(behind) OR \(expression) IS NULL)" }
+    // Follows from the rest, and is what an index starts at.
+    let start = "\(HotExpression.key(id, type)) \(sign)= \(HotExpression.key(of: bound, type))"
+    return "\(start) AND (\(behind))"
   }
 }

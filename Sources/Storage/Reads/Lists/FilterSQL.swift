@@ -17,6 +17,15 @@ struct FilterSQL {
   let text: String
   /// Whether it can be true of an entity without any newest value.
   let holdsForNothing: Bool
+  /// The attributes without whose newest values it is true of no entity.
+  let required: Set<UInt32>
+
+  /// A part of the condition.
+  private struct Term {
+    var text: String
+    var holdsForNothing = false
+    var required: Set<UInt32> = []
+  }
 
   /// - Parameters:
   ///   - filter: the condition.
@@ -28,7 +37,7 @@ struct FilterSQL {
     type: (UInt32) -> ValueType?,
     _ parameters: inout NumberedParameters
   ) throws(StorageError) {
-    var stack: [(text: String, holdsForNothing: Bool)] = []
+    var stack: [Term] = []
     for (index, step) in filter.steps.enumerated() {
       switch step {
       case .comparison(let id, let relation, let value):
@@ -36,7 +45,8 @@ struct FilterSQL {
         if let problem = FilterSQL.problem(type, relation, value) {
           throw .badFilter(step: index, problem)
         }
-        stack.append((FilterSQL.comparison(id, type, relation, value, &parameters), false))
+        let text = FilterSQL.comparison(id, type, relation, value, &parameters)
+        stack.append(Term(text: text, required: [id]))
       case .all(let count), .any(let count):
         guard count > 0, count <= stack.count else {
           throw .badFilter(step: index, .tooFewOperands)
@@ -44,21 +54,38 @@ struct FilterSQL {
         let operands = stack.suffix(count)
         stack.removeLast(count)
         let isAll = if case .all = step { true } else { false }
-        let text = operands.map { "(\($0.text))" }.joined(separator: isAll ? " AND " : " OR ")
-        let holds =
-          isAll
-          ? operands.allSatisfy(\.holdsForNothing) : operands.contains(where: \.holdsForNothing)
-        stack.append((text, holds))
+        stack.append(isAll ? FilterSQL.all(operands) : FilterSQL.any(operands))
       case .not:
         guard let operand = stack.popLast() else {
           throw .badFilter(step: index, .tooFewOperands)
         }
         // A comparison with what is missing is NULL, and its opposite is to be true.
-        stack.append(("(\(operand.text)) IS NOT TRUE", !operand.holdsForNothing))
+        let text = "(\(operand.text)) IS NOT TRUE"
+        stack.append(Term(text: text, holdsForNothing: !operand.holdsForNothing))
       }
     }
     guard stack.count == 1 else { throw .badFilter(step: filter.steps.count, .notOneResult) }
-    (text, holdsForNothing) = stack[0]
+    (text, holdsForNothing, required) = (
+      stack[0].text, stack[0].holdsForNothing, stack[0].required
+    )
+  }
+
+  private static func all(_ operands: ArraySlice<Term>) -> Term {
+    Term(
+      text: operands.map { "(\($0.text))" }.joined(separator: " AND "),
+      holdsForNothing: operands.allSatisfy(\.holdsForNothing),
+      required: operands.reduce(into: []) { $0.formUnion($1.required) }
+    )
+  }
+
+  private static func any(_ operands: ArraySlice<Term>) -> Term {
+    Term(
+      text: operands.map { "(\($0.text))" }.joined(separator: " OR "),
+      holdsForNothing: operands.contains(where: \.holdsForNothing),
+      required: operands.dropFirst().reduce(into: operands.first?.required ?? []) {
+        $0.formIntersection($1.required)
+      }
+    )
   }
 
   private static func problem(
@@ -84,65 +111,28 @@ struct FilterSQL {
     _ value: StoredValue?,
     _ parameters: inout NumberedParameters
   ) -> String {
-    let expression = HotExpression.text(id, type)
-    guard let value else { return "\(expression) IS NOT NULL" }
+    guard let value else { return HotExpression.isThere(id, type) }
+    if case .flag(let flag) = value {
+      return HotExpression.isFlag(id, (relation == .equal) == flag)
+    }
     let parameter = parameters.add(HotExpression.parameter(value))
-    let sign =
+    let (sign, looserSign): (String, String?) =
       switch relation {
       case .exists: preconditionFailure("it has no value")
-      case .equal: "="
-      case .notEqual: "<>"
-      case .less: "<"
-      case .lessOrEqual: "<="
-      case .greater: ">"
-      case .greaterOrEqual: ">="
-      case .prefix: "^@"
+      case .equal: ("=", "=")
+      case .notEqual: ("<>", nil)
+      case .less: ("<", "<=")
+      case .lessOrEqual: ("<=", "<=")
+      case .greater: (">", ">=")
+      case .greaterOrEqual: (">=", ">=")
+      case .prefix: ("^@", "^@")
       }
-    return "\(expression) \(sign) \(parameter)"
-  }
-}
-
-/// The newest value of an attribute in SQL, the same words in filters, orders and indexes.
-enum HotExpression {
-  /// The value in the type of its column; NULL when there is none.
-  static func text(_ id: UInt32, _ type: ValueType) -> String {
-    switch type {
-    case .number: "sluice.hot_number(j.hot_attrs, '\(id)')"
-    case .integer: "sluice.hot_integer(j.hot_attrs, '\(id)')"
-    case .flag: "sluice.hot_flag(j.hot_attrs, '\(id)')"
-    case .label: "sluice.hot_label(j.hot_attrs, '\(id)') COLLATE \"C\""
-    case .document: "(j.hot_attrs -> '\(id)')"
-    }
-  }
-
-  static func parameter(_ value: StoredValue) -> PostgresParameter {
-    switch value {
-    case .number(let number): .double(number)
-    case .integer(let integer): .int64(integer)
-    case .flag(let flag): .bool(flag)
-    case .label(let text): .text(text)
-    case .document(let json): .jsonb(json)
-    }
-  }
-
-  /// Whether values of the type are smaller or greater than each other.
-  static func isOrdered(_ type: ValueType) -> Bool {
-    switch type {
-    case .number, .integer, .label: true
-    case .flag, .document: false
-    }
-  }
-}
-
-extension StoredValue {
-  /// The type of an attribute that has such values.
-  var valueType: ValueType {
-    switch self {
-    case .number: .number
-    case .integer: .integer
-    case .flag: .flag
-    case .label: .label
-    case .document: .document
-    }
+    let key = HotExpression.key(id, type)
+    // What an index holds of a label is all of a short one.
+    if HotExpression.isWhole(value) { return "\(key) \(sign) \(parameter)" }
+    let exact = "\(HotExpression.value(id, type)) \(sign) \(parameter)"
+    return looserSign.map {
+      "\(exact) AND \(key) \($0) \(HotExpression.key(of: parameter, type))"
+    } ?? exact
   }
 }

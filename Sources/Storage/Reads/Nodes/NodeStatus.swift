@@ -25,6 +25,8 @@ public struct NodeStatus: Equatable, Sendable {
   /// Reads of other levels than STRONG: on the primary these are fallbacks where there are
   /// replicas.
   public var fallbacks: UInt64
+  /// Why no read is sent there now; nil while reads are.
+  public var trouble: String?
 
   init(_ name: String, _ origin: ReadOrigin) {
     self.name = name
@@ -49,6 +51,7 @@ public struct NodeStatus: Equatable, Sendable {
     conflicts += other.conflicts
     failures += other.failures
     fallbacks += other.fallbacks
+    trouble = trouble ?? other.trouble
   }
 }
 

@@ -71,11 +71,11 @@ final class NodeWatch {
     do throws(PostgresError) {
       let token = try await ask(connected())
       node.end(permit, .success)
-      node.see(token)
+      node.see(token, because: node.noProof)
     } catch {
       disconnect()
       node.end(permit, CircuitBreaker.Ending(error, allowed: NodeWatch.timeout))
-      node.see(nil)
+      node.see(nil, because: "\(error)")
       if case .timedOut = error { node.abandonReads() }
     }
   }

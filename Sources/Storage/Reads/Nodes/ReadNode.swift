@@ -18,6 +18,8 @@ final class ReadNode {
   private(set) var status: NodeStatus
   /// What it held when it was last looked at or read; nil when it proved nothing.
   private(set) var seen: (token: FreshnessToken, at: MonotonicTime)?
+  /// Why it proved nothing when it was last looked at.
+  private var reason = "nothing has been heard of it yet"
   private var reading: [ObjectIdentifier: PostgresConnection] = [:]
   /// Reads that wait for it to hold something, by number.
   private var waiters: [UInt64: (goal: ReadGoal, cell: WaitCell<Bool>)] = [:]
@@ -65,7 +67,20 @@ final class ReadNode {
       seen.token.identity == ring.identity
         ? ring.staleness(of: seen.token.lsn, now: loop.now) : nil
     }
+    status.trouble = trouble(ring)
     return status
+  }
+
+  /// Why no read is sent there now.
+  private func trouble(_ ring: LSNRing) -> String? {
+    if breaker.state == .drained { return "drained by an operator" }
+    guard let seen else { return reason }
+    guard let primary = ring.identity, seen.token.identity != primary else { return nil }
+    guard seen.token.systemIdentifier == primary.systemIdentifier else {
+      return "it belongs to another database cluster than the primary"
+    }
+    return "it is on timeline \(seen.token.timeline), the primary on \(primary.timeline): it does"
+      + " not follow the primary"
   }
 
   /// How `ReadPlan` sees it.
@@ -118,7 +133,7 @@ final class ReadNode {
       throw NodeFault(error)
     case .success(let answer):
       end(permit, .success)
-      see(answer.token)
+      see(answer.token, because: noProof)
       guard let token = answer.token, isEnough(token) else { throw .shortfall }
       status.reads += 1
       return (answer.results, token)
@@ -206,6 +221,13 @@ final class ReadNode {
     return Proven(token: token, results: Array(results.prefix(statements.count)))
   }
 
+  /// What it means when a node answers and proves nothing.
+  var noProof: String {
+    origin == .warehouse
+      ? "no heartbeat has arrived there, or a table is in its first copy"
+      : "it is no standby with isolation READ COMMITTED: promoted, or not a replica's address"
+  }
+
   // MARK: Waiting
 
   /// Waits until the node is seen to hold what a read needs.
@@ -226,8 +248,10 @@ final class ReadNode {
     return isMet
   }
 
-  /// Takes note of what the node holds; nil when it proves nothing.
-  func see(_ token: FreshnessToken?) {
+  /// Takes note of what the node holds; nil when it proves nothing, and then of the reason, if
+  /// there is a new one.
+  func see(_ token: FreshnessToken?, because reason: String? = nil) {
+    if let reason { self.reason = reason }
     seen = token.map { ($0, loop.now) }
     guard let token else { return }
     for waiter in waiters.values where waiter.goal.isMet(by: token) { waiter.cell.resume(true) }

@@ -120,7 +120,8 @@ public final class ReadRouter {
   /// What an entry must hold to answer a read that comes in now, for a source that is asked before
   /// any database.
   ///
-  /// - Returns: nil when no entry will do: the level does not allow it, or nothing can be proven.
+  /// - Returns: nil when no entry will do: the level is STRONG or ANALYTICS, values that are staged
+  ///   are asked for, or nothing can be proven.
   /// - Throws: `.tokenOfOtherCluster`, `.tokenOfOtherTimeline`.
   public func requiredOfCache(
     _ requirement: ReadRequirement
@@ -129,8 +130,8 @@ public final class ReadRouter {
     // How new an entry may be at most nobody knows.
     guard !requirement.isMonotonic else { return nil }
     switch goal.kind {
-    case .primary, .budgetedPrimary: return nil
-    case .replicas, .warehouse: return goal.position
+    case .primary, .budgetedPrimary, .warehouse: return nil
+    case .replicas: return goal.position
     }
   }
 

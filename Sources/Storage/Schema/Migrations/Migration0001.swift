@@ -155,8 +155,11 @@ extension Migration {
       CREATE UNLOGGED TABLE sluice.gateways (
         gateway_id uuid PRIMARY KEY,
         beat_at timestamptz NOT NULL DEFAULT now(),
-        started_at timestamptz NOT NULL DEFAULT now()
+        started_at timestamptz NOT NULL DEFAULT now(),
+        has_cache boolean
       ) WITH (fillfactor = 50);
+      COMMENT ON COLUMN sluice.gateways.has_cache IS
+        'Whether it tells a cache what it writes; all gateways should do the same.';
       COMMENT ON TABLE sluice.gateways IS
         'Who is alive, by the database''s clock: beat_at is renewed every second. A lock would not '
         'do: the '

@@ -70,6 +70,15 @@ extension Migration {
             EXECUTE format('ALTER TABLE sluice.entity_values ATTACH PARTITION sluice.%I FOR VALUES '
             'FROM (%L) TO (%L)',
                            partition_name, range_from, range_to);
+            -- The first range of an empty BRIN index counts as summarised, and each row that falls
+            -- into it would be added to its summary, one by one: 51 us a row instead of 3.
+            IF action = 'created' THEN
+              PERFORM brin_desummarize_range(i.indexrelid, 0)
+              FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+              JOIN pg_am a ON a.oid = c.relam
+              WHERE i.indrelid = format('sluice.%I', partition_name)::regclass
+                AND a.amname = 'brin';
+            END IF;
           EXCEPTION WHEN lock_not_available THEN
             action := 'busy';
           END;

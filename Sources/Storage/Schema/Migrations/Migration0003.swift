@@ -6,10 +6,12 @@ extension Migration {
     name: "catalog",
     sql: #"""
       -- One row per key, in the order of `keys`; entity_id is NULL where there is none and none was
-      -- made. Existing ones are looked up first: ON CONFLICT alone would use up an id for each.
+      -- made; created says that this transaction made it (under a savepoint it says false). Existing
+      -- ones are looked up first: ON CONFLICT alone would use up an id for each.
       CREATE FUNCTION sluice.resolve_entities(tenant integer, keys text[],
         existing_only boolean DEFAULT false)
-      RETURNS TABLE ("position" integer, entity_id bigint) LANGUAGE plpgsql AS $function$
+      RETURNS TABLE ("position" integer, entity_id bigint, created boolean)
+      LANGUAGE plpgsql AS $function$
       #variable_conflict use_column
       BEGIN
         IF NOT existing_only
@@ -25,7 +27,8 @@ extension Migration {
           ON CONFLICT (tenant_id, external_key) DO NOTHING;
         END IF;
         RETURN QUERY
-          SELECT k.place::integer, e.entity_id
+          SELECT k.place::integer, e.entity_id,
+            coalesce(e.xmin = pg_current_xact_id_if_assigned()::xid, false)
           FROM unnest(keys) WITH ORDINALITY AS k(key, place)
           LEFT JOIN sluice.entities e ON e.tenant_id = tenant AND e.external_key = k.key
           ORDER BY k.place;

@@ -24,10 +24,12 @@ extension Migration {
       $function$;
 
       -- Says that a gateway lives; once a second.
-      CREATE FUNCTION sluice.gateway_beat(gateway uuid) RETURNS void LANGUAGE sql AS $function$
+      CREATE FUNCTION sluice.gateway_beat(gateway uuid, cache boolean DEFAULT NULL) RETURNS void
+        LANGUAGE sql AS $function$
         SELECT set_config('synchronous_commit', 'local', true);
-        INSERT INTO sluice.gateways AS g (gateway_id) VALUES (gateway)
-        ON CONFLICT (gateway_id) DO UPDATE SET beat_at = clock_timestamp()
+        INSERT INTO sluice.gateways AS g (gateway_id, has_cache) VALUES (gateway, cache)
+        ON CONFLICT (gateway_id) DO UPDATE
+          SET beat_at = clock_timestamp(), has_cache = coalesce(excluded.has_cache, g.has_cache)
       $function$;
 
       -- Makes (or finds) a segment of a gateway's writer and returns its table name in schema
@@ -104,7 +106,9 @@ extension Migration {
       -- A staged value as entity_jsonb keeps it.
       CREATE FUNCTION sluice.hot_text(number double precision, "integer" bigint, flag boolean,
         label text, document jsonb)
-      RETURNS text LANGUAGE sql IMMUTABLE AS $function$
+      -- Not IMMUTABLE, which to_json is not: it would be called for every value instead of being
+      -- written into the statement.
+      RETURNS text LANGUAGE sql STABLE AS $function$
         SELECT CASE
           WHEN $1 IS NOT NULL THEN CASE WHEN $1::text IN ('NaN', 'Infinity', '-Infinity', '-0')
             THEN '"' || $1::text || '"' ELSE $1::text END

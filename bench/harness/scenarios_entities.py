@@ -1,0 +1,172 @@
+"""Entities: point reads, upserts, both in turn, and what the cache answers."""
+
+import re
+import time
+
+import processes
+from measure import Goal, at_least, compare, interleave, percentile, percentile_chart
+from scenarios_ack import BARE_COMMIT
+from world import BenchError, curve, run
+
+ENTITIES = 10_000
+SELECT = (
+    "\\set entity random(:first, :last)\n"
+    "SELECT hot_attrs, hot_times, version FROM sluice.entity_jsonb"
+    " WHERE tenant_id = 1 AND entity_id = :entity;\n"
+)
+
+
+def prepare_entities(world, plan):
+    """10,000 entities with ten hot values each; their ids follow each other."""
+    plan.progress("10,000 entities with ten hot values")
+    world.bench("flatout", rows=ENTITIES * 10, entities=ENTITIES, hot=100, batch=1000,
+                base=plan.base, warm=10, timeout=300)
+    world.sql("VACUUM ANALYZE sluice.entity_jsonb", "VACUUM ANALYZE sluice.entities")
+    found = world.sql("SELECT min(entity_id), max(entity_id), count(*) FROM sluice.entity_jsonb")
+    first, last, count = map(int, found.split("|"))
+    if count < ENTITIES or last - first + 1 != count:
+        raise BenchError(f"the entities' ids have gaps: {found}")
+    return {"first": first, "last": last}
+
+
+def point_reads(world, plan):
+    """STRONG GetEntity by id from 64 callers on one connection."""
+    world.start_gateway()
+    ids = prepare_entities(world, plan)
+    arms = {
+        "GetEntity": lambda: world.bench("calls", method="get", callers=64, entities=ENTITIES,
+                                         warmup=plan.warmup, seconds=plan.seconds),
+        "pgbench": lambda: world.best_pgbench(SELECT, plan, sampling=0.05, **ids),
+    }
+    found = interleave(plan, arms, world.checkpoint)
+    result = compare(
+        "get-entity", "STRONG point reads, 64 callers", "reads/s", found["GetEntity"],
+        found["pgbench"], goal=at_least(1.5),
+        peer_name="pgbench prepared SELECT, best of 8 to 64 clients",
+        settings={"callers": 64, "entities": ENTITIES,
+                  "peer_clients": [one["clients"] for one in found["pgbench"]]})
+    return [result], [percentile_chart("One point read", found)]
+
+
+# What a service without us would send: the document merged, the time remembered.
+UPSERT = (
+    "\\set entity random(:first, :last)\n\\set attribute random(:attribute0, :attribute0 + 9)\n"
+    "\\set value random(0, 1000000)\n"
+    "INSERT INTO sluice.entity_jsonb AS j (tenant_id, entity_id, version, hot_attrs, hot_times)"
+    " VALUES (1, :entity, 1, jsonb_build_object(:attribute::text, :value::float8 / 2),"
+    " jsonb_build_object(:attribute::text, (extract(epoch FROM clock_timestamp()) * 1e6)::bigint))"
+    " ON CONFLICT (tenant_id, entity_id) DO UPDATE SET version = j.version + 1,"
+    " hot_attrs = j.hot_attrs || excluded.hot_attrs,"
+    " hot_times = j.hot_times || excluded.hot_times;\n"
+)
+
+
+def first_hot_attribute(world):
+    return int(world.sql("SELECT attribute_id FROM sluice.attributes WHERE name = 'bench.hot.0'"))
+
+
+def calls(world, plan, method, **settings):
+    return world.bench("calls", **{"method": method, "callers": 64, "entities": ENTITIES,
+                                   "warmup": plan.warmup, "seconds": plan.seconds, **settings})
+
+
+def upserts(world, plan):
+    """UpsertEntity from 64 callers on one connection: history row and projection, durable."""
+    world.start_gateway()
+    ids = prepare_entities(world, plan)
+    ids["attribute0"] = first_hot_attribute(world)
+    arms = {
+        "UpsertEntity": lambda: calls(world, plan, "upsert"),
+        "pgbench": lambda: world.best_pgbench(UPSERT, plan, sampling=0.2, **ids),
+    }
+    found = interleave(plan, arms, world.checkpoint)
+    result = compare(
+        "upserts", "grouped upserts, 64 callers", "upserts/s", found["UpsertEntity"],
+        found["pgbench"], goal=at_least(3),
+        peer_name="pgbench prepared single-row upsert without history, best of 8 to 64 clients",
+        settings={"callers": 64, "entities": ENTITIES,
+                  "peer_clients": [one["clients"] for one in found["pgbench"]]})
+    return [result], [percentile_chart("One upsert", found)]
+
+
+def read_after_write(world, plan):
+    """An upsert and the STRONG read that sees it, by one caller, beside a bare commit."""
+    world.start_gateway()
+    prepare_entities(world, plan)
+    arms = {
+        "upsert, then get": lambda: calls(world, plan, "write-read", callers=1),
+        "bare commit": lambda: world.pgbench(BARE_COMMIT, 1, plan.seconds),
+    }
+    found = interleave(plan, arms, world.checkpoint)
+    result = compare(
+        "read-after-write", "upsert, then STRONG get, p95 of both together", "ms",
+        found["upsert, then get"], found["bare commit"], lambda s: percentile(s, 95),
+        goal=Goal("at most 3x the p95 of a bare commit + 1 ms",
+                  lambda mine, peer, ratio: mine <= 3 * peer + 1),
+        peer_name="bare commit, pgbench, 1 client", settings={"callers": 1})
+    return [result], [percentile_chart("Upsert, then STRONG get", found)]
+
+
+def redis_benchmark(world, plan):
+    """GET of values as long as an entity's, from 64 clients."""
+    meter = world.meter(client=processes.children_seconds)
+    host, port = world.environment["SLUICE_REDIS"].rsplit(":", 1)
+    begin = time.monotonic()
+    count = plan.rows(400_000)
+    meter.start()
+    output = run(["redis-benchmark", "-h", host, "-p", port, "-t", "set,get", "-c", "64", "-n",
+                  str(count), "-d", "400", "-r", str(ENTITIES), "-q", "--precision", "3"], 120)
+    used = meter.stop()
+    found = re.search(r"GET: ([\d.]+) requests per second, p50=([\d.]+) msec", output)
+    if not found:
+        raise BenchError(f"redis-benchmark said: {output[-200:]}")
+    middle = float(found[2]) * 1000
+    return {"rate": float(found[1]), "seconds": time.monotonic() - begin, "cpu_seconds": used,
+            "peak_rss_bytes": {}, "curve_us": curve([middle]), "latencies": 1}
+
+
+def cache(world, plan):
+    """Cached point reads beside STRONG ones through the same gateway, and redis-benchmark."""
+    world.start_gateway("--redis", world.environment["SLUICE_REDIS"])
+    prepare_entities(world, plan)
+    # A cache joins its epoch with the second sign of life.
+    time.sleep(3)
+    arms = {
+        "cached": lambda: calls(world, plan, "get", level="eventual"),
+        "STRONG": lambda: calls(world, plan, "get", level="strong"),
+        "redis-benchmark": lambda: redis_benchmark(world, plan),
+    }
+    found = interleave(plan, arms)
+    rates = [one["hits"] / max(1, one["values"]) for one in found["cached"]]
+    results = [
+        compare("cache", "cached point reads, 64 callers", "reads/s", found["cached"],
+                found["STRONG"], goal=at_least(1), peer_name="STRONG reads, same gateway",
+                settings={"callers": 64, "entities": ENTITIES}, hit_rates=rates),
+        compare("cache-redis", "cached point reads, 64 callers", "reads/s", found["cached"],
+                found["redis-benchmark"], peer_name="redis-benchmark GET, 64 clients",
+                settings={"callers": 64, "entities": ENTITIES}, hit_rates=rates),
+    ]
+    return results, [percentile_chart("One cached read", {
+        name: found[name] for name in ("cached", "STRONG")})]
+
+
+def read_mix(world, plan):
+    """STRONG and EVENTUAL reads in turn, with a cache and without one."""
+    ids = {}
+
+    def mixed(*options):
+        def arm():
+            world.start_gateway(*options)
+            ids.update(ids or prepare_entities(world, plan))
+            time.sleep(3)
+            return calls(world, plan, "mix")
+        return arm
+
+    found = interleave(plan, {
+        "with cache": mixed("--redis", world.environment["SLUICE_REDIS"]), "without": mixed()})
+    rates = [one["hits"] / max(1, one["values"]) for one in found["with cache"]]
+    result = compare(
+        "read-mix", "STRONG and EVENTUAL reads in turn, 64 callers", "reads/s",
+        found["with cache"], found["without"], peer_name="the same without a cache",
+        settings={"callers": 64, "entities": ENTITIES}, hit_rates=rates)
+    return [result], [percentile_chart("One read of the mix", found)]
