@@ -97,7 +97,7 @@ void   sluice__v1__freshness__free_unpacked
   assert(message->base.descriptor == &sluice__v1__freshness__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor sluice__v1__read_options__field_descriptors[6] =
+static const ProtobufCFieldDescriptor sluice__v1__read_options__field_descriptors[7] =
 {
   {
     "level",
@@ -171,11 +171,24 @@ static const ProtobufCFieldDescriptor sluice__v1__read_options__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "is_monotonic",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ReadOptions, is_monotonic),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__read_options__field_indices_by_name[] = {
   3,   /* field[3] = allow_degraded */
   5,   /* field[5] = floor_tokens */
   4,   /* field[4] = include_staged */
+  6,   /* field[6] = is_monotonic */
   0,   /* field[0] = level */
   2,   /* field[2] = max_staleness_ms */
   1,   /* field[1] = token */
@@ -183,7 +196,7 @@ static const unsigned sluice__v1__read_options__field_indices_by_name[] = {
 static const ProtobufCIntRange sluice__v1__read_options__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor sluice__v1__read_options__descriptor =
 {
@@ -193,7 +206,7 @@ const ProtobufCMessageDescriptor sluice__v1__read_options__descriptor =
   "Sluice__V1__ReadOptions",
   "sluice.v1",
   sizeof(Sluice__V1__ReadOptions),
-  6,
+  7,
   sluice__v1__read_options__field_descriptors,
   sluice__v1__read_options__field_indices_by_name,
   1,  sluice__v1__read_options__number_ranges,

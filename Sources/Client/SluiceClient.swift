@@ -123,6 +123,7 @@ public actor SluiceClient {
       if !token.isEmpty { floors.insert(token) }
     }
     request.read.floorTokens += Array(floors)
+    request.read.isMonotonic = true
     let response: Response = try await call(service, method, request, within: limit)
     seen.note(response.freshness, sent: floors)
     return response

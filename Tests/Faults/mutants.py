@@ -1,9 +1,6 @@
 """The checker is tested too: gateways that are wrong on purpose must fail the matrix."""
 
-import subprocess
-import sys
-
-from database import ROOT
+from builds import build
 from matrix import run_matrix
 from report import Report
 
@@ -12,17 +9,6 @@ MUTANTS = {
     "SLUICE_FAULT_SKIP_GUARD": "advances producers without asking for their epoch and place",
     "SLUICE_FAULT_EARLY_ACK": "acknowledges before it commits",
 }
-
-
-def build(condition):
-    """A gateway with the condition, in a scratch folder of its own."""
-    folder = ROOT / ".build" / condition.removeprefix("SLUICE_").lower().replace("_", "-")
-    command = ["swift", "build", "--package-path", ROOT, "--product", "sluice",
-               "--scratch-path", folder, "-Xswiftc", f"-D{condition}"]
-    subprocess.run(command, check=True, stdout=sys.stderr)
-    shown = subprocess.run(
-        [*command, "--show-bin-path"], check=True, capture_output=True, text=True)
-    return f"{shown.stdout.strip()}/sluice"
 
 
 def run_mutants(pairs, seed):

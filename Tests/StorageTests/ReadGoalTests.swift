@@ -23,6 +23,18 @@ struct ReadGoalTests {
     )
   }
 
+  /// Of an answer that showed more than it proves.
+  private static func answered(
+    _ lsn: UInt64,
+    seen: UInt64,
+    byWarehouse: Bool = false
+  ) -> FreshnessToken {
+    var token = token(lsn)
+    token.seen = PostgresLSN(value: seen)
+    token.isOfWarehouse = byWarehouse
+    return token
+  }
+
   /// P(0) = 0, P(1 s) = 1000, … P(10 s) = 10,000; it is 10.1 s.
   private static let ring: LSNRing = {
     var ring = LSNRing()
@@ -66,6 +78,34 @@ struct ReadGoalTests {
       (
         ReadRequirement(.analytics(maxStaleness: .seconds(5)), floors: [Self.token(9_900)]),
         .warehouse, 9_900
+      ),
+      // What an answer showed must be shown again, also beyond what it proves; a token asked for
+      // is only what it proves.
+      (
+        ReadRequirement(eventual, floors: [Self.answered(9_500, seen: 9_600)]),
+        .replicas(waits: true), 9_600
+      ),
+      (
+        ReadRequirement(.atLeast(Self.answered(5, seen: 9))), .replicas(waits: true), 5
+      ),
+      (
+        ReadRequirement(
+          .analytics(maxStaleness: .seconds(5)),
+          floors: [Self.answered(9_500, seen: 9_600)]
+        ), .warehouse, 9_600
+      ),
+      // The warehouse's own snapshots never go back.
+      (
+        ReadRequirement(
+          .analytics(maxStaleness: .seconds(5)),
+          floors: [Self.answered(9_500, seen: 9_600, byWarehouse: true)]
+        ), .warehouse, 9_500
+      ),
+      (
+        ReadRequirement(
+          eventual,
+          floors: [Self.answered(9_500, seen: 9_600, byWarehouse: true)]
+        ), .replicas(waits: true), 9_600
       ),
       // What the connection wrote itself, except for reports.
       (

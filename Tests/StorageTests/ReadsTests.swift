@@ -278,6 +278,10 @@ struct ReadsTests {
       }
       let token = try await proof(.strong).asOf
       #expect(FreshnessToken(token.bytes) == token)
+      var report = token
+      report.seen.value += 7
+      report.isOfWarehouse = true
+      #expect(FreshnessToken(report.bytes) == report)
       #expect(try await proof(.atLeast(token)).asOf.lsn >= token.lsn)
       #expect(try await proof(.eventual(maxStaleness: .seconds(3))).staleness == .zero)
       let identifier = try await readers.database.value(

@@ -100,7 +100,8 @@ enum RandomMessages {
       maxStalenessMilliseconds: number(&random),
       allowDegraded: Bool.random(using: &random),
       includeStaged: Bool.random(using: &random),
-      floorTokens: list(&random) { bytes(&$0) }
+      floorTokens: list(&random) { bytes(&$0) },
+      isMonotonic: Bool.random(using: &random)
     )
   }
 

@@ -93,10 +93,17 @@ struct  Sluice__V1__ReadOptions
    */
   size_t n_floor_tokens;
   ProtobufCBinaryData *floor_tokens;
+  /*
+   * The answer's as_of_token will be a floor token of later reads, which must show nothing older: it
+   * then also tells how new at most the answer is, for an answer may show a little more than its
+   * as_of_token proves. Such reads are not answered from the cache. Set it on all reads of a reader
+   * who must never go back in time.
+   */
+  protobuf_c_boolean is_monotonic;
 };
 #define SLUICE__V1__READ_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__read_options__descriptor) \
-    , SLUICE__V1__READ_LEVEL__READ_LEVEL_UNSPECIFIED, {0,NULL}, 0, 0, 0, 0,NULL }
+    , SLUICE__V1__READ_LEVEL__READ_LEVEL_UNSPECIFIED, {0,NULL}, 0, 0, 0, 0,NULL, 0 }
 
 
 /*

@@ -65,6 +65,7 @@ extension ReadRequirement {
       allowsDegraded: options.allowDegraded,
       includesStaged: options.includeStaged,
       floors: try ReadRequirement.floors(options),
+      isMonotonic: options.isMonotonic,
       sessionToken: call.request.sessionToken
     )
     if includesStaged, case .analytics = level {

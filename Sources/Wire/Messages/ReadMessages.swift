@@ -64,6 +64,9 @@ public struct ReadOptions: WireMessage, Equatable {
   /// Tokens whose writes must be in the answer as well, at any level; at most 2048.
   public var floorTokens: [[UInt8]]
 
+  /// The answer's token will be a floor of later reads, which must show nothing older.
+  public var isMonotonic: Bool
+
   /// Makes a message; what is left out has its default.
   public init(
     level: ReadLevel = .unspecified,
@@ -71,7 +74,8 @@ public struct ReadOptions: WireMessage, Equatable {
     maxStalenessMilliseconds: Int64 = 0,
     allowDegraded: Bool = false,
     includeStaged: Bool = false,
-    floorTokens: [[UInt8]] = []
+    floorTokens: [[UInt8]] = [],
+    isMonotonic: Bool = false
   ) {
     self.level = level
     self.token = token
@@ -79,6 +83,7 @@ public struct ReadOptions: WireMessage, Equatable {
     self.allowDegraded = allowDegraded
     self.includeStaged = includeStaged
     self.floorTokens = floorTokens
+    self.isMonotonic = isMonotonic
   }
 
   /// Unpacks a message and copies it out.
@@ -104,6 +109,7 @@ public struct ReadOptions: WireMessage, Equatable {
     allowDegraded = unsafe c.pointee.allow_degraded != 0
     includeStaged = unsafe c.pointee.include_staged != 0
     floorTokens = unsafe Field.byteStrings(c.pointee.floor_tokens, c.pointee.n_floor_tokens)
+    isMonotonic = unsafe c.pointee.is_monotonic != 0
   }
 
   func build(
@@ -117,6 +123,7 @@ public struct ReadOptions: WireMessage, Equatable {
     unsafe c.pointee.include_staged = includeStaged ? 1 : 0
     unsafe c.pointee.n_floor_tokens = floorTokens.count
     unsafe c.pointee.floor_tokens = try arena.binaries(floorTokens)
+    unsafe c.pointee.is_monotonic = isMonotonic ? 1 : 0
     return unsafe c
   }
 }

@@ -2,18 +2,10 @@
 
 import os
 import signal
-import subprocess
 import time
 
 from processes import wait_until
 from registry import fault, own_world
-
-
-def walreceivers(world, member):
-    pid = world.database.postmaster(member)
-    out = subprocess.run(
-        ["pgrep", "-P", str(pid), "-f", "walreceiver"], capture_output=True, text=True, check=False)
-    return [int(word) for word in out.stdout.split()]
 
 
 def commits(producers):
@@ -26,9 +18,7 @@ def replica_promoted_without_commits(world, dice):
     must be told exactly which values are lost."""
     database = world.database
     world.pause(dice.uniform(0.3, 0.6))
-    receivers = walreceivers(world, 1) + walreceivers(world, 2)
-    if len(receivers) != 2:
-        raise AssertionError(f"two replicas should be streaming, not {len(receivers)}")
+    receivers = [database.process(member, "walreceiver") for member in (1, 2)]
     for pid in receivers:
         os.kill(pid, signal.SIGSTOP)
     before = commits(world.producers)

@@ -2,9 +2,10 @@
 
 /// Everything acknowledged up to a log position of one timeline of one cluster.
 public struct FreshnessToken: Equatable, Sendable {
-  /// Size when encoded: version, cluster, timeline, position, check.
-  public static let byteCount = 25
+  /// Size when encoded: version, cluster, timeline, both positions, check.
+  public static let byteCount = 33
   private static let version: UInt8 = 1
+  private static let versionOfWarehouse: UInt8 = 2
 
   /// Whose log it is.
   public var systemIdentifier: UInt64
@@ -12,22 +13,31 @@ public struct FreshnessToken: Equatable, Sendable {
   public var timeline: UInt32
   /// A flush position, read after a synchronous commit or before a read.
   public var lsn: PostgresLSN
+  /// The answer showed nothing newer than this; of a write, and where nobody asked, `lsn`.
+  ///
+  /// An answer shows everything up to `lsn` and some of what came between its proof and its
+  /// snapshot. Whoever is not to go back in time needs all of it.
+  public var seen: PostgresLSN
+  /// The warehouse gave it: reports that follow come from there again.
+  public var isOfWarehouse = false
 
   /// A token of these parts.
   public init(systemIdentifier: UInt64, timeline: UInt32, lsn: PostgresLSN) {
     self.systemIdentifier = systemIdentifier
     self.timeline = timeline
     self.lsn = lsn
+    seen = lsn
   }
 
   /// Reads a token from a client; nil when it is none, or was altered.
   public init?(_ bytes: [UInt8]) {
-    guard bytes.count == FreshnessToken.byteCount, bytes[0] == FreshnessToken.version else {
-      return nil
-    }
+    guard bytes.count == FreshnessToken.byteCount,
+      bytes[0] == FreshnessToken.version || bytes[0] == FreshnessToken.versionOfWarehouse
+    else { return nil }
     var reader = ByteReader(bytes[1...])
     guard let systemIdentifier = reader.integer(UInt64.self),
       let timeline = reader.integer(UInt32.self), let lsn = reader.integer(UInt64.self),
+      let seen = reader.integer(UInt64.self),
       reader.integer(UInt32.self) == FreshnessToken.check(bytes.dropLast(4))
     else { return nil }
     self.init(
@@ -35,13 +45,17 @@ public struct FreshnessToken: Equatable, Sendable {
       timeline: timeline,
       lsn: PostgresLSN(value: lsn)
     )
+    self.seen = PostgresLSN(value: seen)
+    isOfWarehouse = bytes[0] == FreshnessToken.versionOfWarehouse
   }
 
   /// The bytes a client keeps and gives back.
   public var bytes: [UInt8] {
+    let version =
+      isOfWarehouse ? FreshnessToken.versionOfWarehouse : FreshnessToken.version
     let body =
-      [FreshnessToken.version] + ByteWriter.bytes(systemIdentifier) + ByteWriter.bytes(timeline)
-      + ByteWriter.bytes(lsn.value)
+      [version] + ByteWriter.bytes(systemIdentifier) + ByteWriter.bytes(timeline)
+      + ByteWriter.bytes(lsn.value) + ByteWriter.bytes(seen.value)
     return body + ByteWriter.bytes(FreshnessToken.check(body[...]))
   }
 

@@ -19,6 +19,10 @@ final class LSNClock {
   /// Is told each position and the time before it was asked for.
   var onSample: (FreshnessToken, MonotonicTime) -> Void = { _, _ in }
 
+  #if SLUICE_FAULT_ROUTE_ON_LAG
+  var gauge: LagGauge?
+  #endif
+
   private static let interval: Duration = .milliseconds(100)
   private static let timeout: Duration = .seconds(1)
   /// After so long without an answer reads do not try the primary in vain: ten samples missing in a
@@ -102,6 +106,9 @@ final class LSNClock {
     // After a failover a new connection finds the new primary.
     guard answers.proof.isAsExpected else { throw .protocolViolation("the primary is a standby") }
     ring.add(answers.token.lsn, at: time, of: answers.token.identity)
+    #if SLUICE_FAULT_ROUTE_ON_LAG
+    try await gauge?.read(connection, ring, at: time)
+    #endif
     onSample(answers.token, time)
   }
 

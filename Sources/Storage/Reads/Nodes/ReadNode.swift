@@ -108,12 +108,14 @@ final class ReadNode {
   ///
   /// - Parameters:
   ///   - statements: what is read.
+  ///   - asksSeen: whether the token is to say how new at most the answers are.
   ///   - deadline: until when.
   ///   - isEnough: whether what the node proves will do.
   /// - Returns: the answers, and what they hold.
   /// - Throws: `NodeFault`; what came back is dropped then.
   func read(
     _ statements: [PostgresStatement],
+    asksSeen: Bool,
     deadline: MonotonicTime,
     _ isEnough: (FreshnessToken) -> Bool
   ) async throws(NodeFault) -> (results: [PostgresResult], token: FreshnessToken) {
@@ -121,7 +123,7 @@ final class ReadNode {
     let allowed = deadline - loop.now
     let outcome: Result<Proven, PostgresError>
     do throws(PostgresError) {
-      outcome = .success(try await run(statements, deadline))
+      outcome = .success(try await run(statements, asksSeen, deadline))
     } catch {
       outcome = .failure(error)
     }
@@ -156,6 +158,7 @@ final class ReadNode {
 
   private func run(
     _ statements: [PostgresStatement],
+    _ asksSeen: Bool,
     _ deadline: MonotonicTime
   ) async throws(PostgresError) -> Proven {
     let limit = min(deadline, loop.now + ReadNode.acquireMax)
@@ -167,16 +170,22 @@ final class ReadNode {
       pool.release(connection)
     }
     return origin == .warehouse
-      ? try await readWarehouse(statements, connection, deadline)
-      : try await readReplica(statements, connection, deadline)
+      ? try await readWarehouse(statements, asksSeen, connection, deadline)
+      : try await readReplica(statements, asksSeen, connection, deadline)
   }
 
   private func readReplica(
     _ statements: [PostgresStatement],
+    _ asksSeen: Bool,
     _ connection: PostgresConnection,
     _ deadline: MonotonicTime
   ) async throws(PostgresError) -> Proven {
-    let answers = try await prover.run(statements, on: connection, deadline: deadline)
+    let answers = try await prover.run(
+      statements,
+      on: connection,
+      asksSeen: asksSeen,
+      deadline: deadline
+    )
     // Promoted: whoever follows the primary does not follow this one.
     guard answers.proof.isAsExpected, answers.proof.isReadCommitted else {
       return Proven(token: nil, results: [])
@@ -188,20 +197,28 @@ final class ReadNode {
 
   private func readWarehouse(
     _ statements: [PostgresStatement],
+    _ asksSeen: Bool,
     _ connection: PostgresConnection,
     _ deadline: MonotonicTime
   ) async throws(PostgresError) -> Proven {
     let answers = try await connection.pipeline(
-      [WarehouseProof.begin, WarehouseProof.statement] + statements + [WarehouseProof.commit],
+      [WarehouseProof.begin, WarehouseProof.statement] + statements
+        + [asksSeen ? WarehouseProof.received : nil, WarehouseProof.commit].compactMap(\.self),
       deadline: deadline
     )
     _ = try answers[0].get()
-    guard let token = try WarehouseProof.token(answers[1].get()) else {
+    guard var token = try WarehouseProof.token(answers[1].get()) else {
       return Proven(token: nil, results: [])
     }
     var results: [PostgresResult] = []
     for answer in answers.dropFirst(2) { results.append(try answer.get()) }
-    return Proven(token: token, results: Array(results.dropLast()))
+    if asksSeen {
+      guard let received = try results[statements.count].lsn(row: 0, column: 0) else {
+        return Proven(token: nil, results: [])
+      }
+      token.seen = max(token.lsn, received)
+    }
+    return Proven(token: token, results: Array(results.prefix(statements.count)))
   }
 
   /// What it means when a node answers and proves nothing.

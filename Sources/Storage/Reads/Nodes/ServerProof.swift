@@ -47,6 +47,13 @@ struct ServerProof {
     """,
     isPrepared: true
   )
+  /// Asked behind a read: the read shows nothing newer, as only what is flushed becomes visible.
+  static let seenOnPrimary = PostgresStatement(
+    "SELECT pg_current_wal_flush_lsn()",
+    isPrepared: true
+  )
+  /// The same of a standby: what it has shown it has replayed.
+  static let seenOnStandby = PostgresStatement("SELECT pg_last_wal_replay_lsn()", isPrepared: true)
   /// `pg_control_system` reads a file, so it is asked once for each run of a server.
   static let identity = PostgresStatement(
     "SELECT system_identifier FROM pg_control_system()",
@@ -90,32 +97,59 @@ final class ServerProver {
   /// Clusters by the start of the server: behind one address there may be several servers.
   private var clusters: [Int64: UInt64] = [:]
 
+  #if SLUICE_FAULT_ROUTE_ON_LAG
+  /// Said instead of what the server proves.
+  var believed: FreshnessToken?
+  #endif
+
   init(asksStandby: Bool) { self.asksStandby = asksStandby }
 
+  /// - Parameters:
+  ///   - statements: what is read.
+  ///   - connection: to the server.
+  ///   - asksSeen: whether the token is to say how new at most what the statements showed is.
+  ///   - deadline: until when.
+  /// - Returns: the proof and the answers.
   /// - Throws: as `PostgresConnection.pipeline`, and the error of the proof itself; errors of the
   ///   statements are in their results.
   func run(
     _ statements: [PostgresStatement],
     on connection: PostgresConnection,
+    asksSeen: Bool = false,
     deadline: MonotonicTime
   ) async throws(PostgresError) -> Answers {
     var asksIdentity = clusters.isEmpty
+    let tail =
+      asksSeen ? [asksStandby ? ServerProof.seenOnStandby : ServerProof.seenOnPrimary] : []
     while true {
       let head =
         [asksStandby ? ServerProof.standby : ServerProof.primary]
         + (asksIdentity ? [ServerProof.identity] : [])
-      let answers = try await connection.pipeline(head + statements, deadline: deadline)
+      let answers = try await connection.pipeline(
+        head + statements + tail,
+        deadline: deadline
+      )
       let proof = try ServerProof(answers[0].get(), ofStandby: asksStandby)
       if asksIdentity { try remember(answers[1].get(), of: proof) }
       if let cluster = clusters[proof.startedAt] {
+        var token = FreshnessToken(
+          systemIdentifier: cluster,
+          timeline: proof.timeline,
+          lsn: proof.lsn
+        )
+        // When it fails a statement before it did, or the server is not what was asked for.
+        if asksSeen, case .success(let result) = answers[answers.count - 1] {
+          token.seen = max(token.lsn, try result.lsn(row: 0, column: 0) ?? token.lsn)
+        }
+        #if SLUICE_FAULT_ROUTE_ON_LAG
+        let held = believed ?? token
+        #else
+        let held = token
+        #endif
         return Answers(
           proof: proof,
-          token: FreshnessToken(
-            systemIdentifier: cluster,
-            timeline: proof.timeline,
-            lsn: proof.lsn
-          ),
-          results: Array(answers.dropFirst(head.count))
+          token: held,
+          results: Array(answers.dropFirst(head.count).dropLast(tail.count))
         )
       }
       // Another server, or the same one started again: once more, and ask who it is.

@@ -24,6 +24,11 @@ enum WarehouseProof {
     """,
     isPrepared: true
   )
+  /// Asked behind a read: what the feed has brought at most; nothing while it stands still.
+  static let received = PostgresStatement(
+    "SELECT max(received_lsn) FROM pg_stat_subscription WHERE relid IS NULL",
+    isPrepared: true
+  )
   static let commit = PostgresStatement("COMMIT")
 
   /// The position it proves; nil when it proves none.
@@ -33,10 +38,12 @@ enum WarehouseProof {
       let timeline = try result.int64(row: 0, column: 1),
       let cluster = try result.int64(row: 0, column: 2)
     else { return nil }
-    return FreshnessToken(
+    var token = FreshnessToken(
       systemIdentifier: UInt64(bitPattern: cluster),
       timeline: UInt32(truncatingIfNeeded: timeline),
       lsn: lsn
     )
+    token.isOfWarehouse = true
+    return token
   }
 }

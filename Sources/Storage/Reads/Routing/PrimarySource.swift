@@ -45,7 +45,12 @@ final class PrimarySource {
   ) async throws(StorageError) -> ReadAnswer {
     let answers: ServerProver.Answers
     do throws(PostgresError) {
-      answers = try await prover.run(statements, on: connection, deadline: deadline)
+      answers = try await prover.run(
+        statements,
+        on: connection,
+        asksSeen: requirement.isMonotonic,
+        deadline: deadline
+      )
     } catch {
       throw .postgres(error)
     }

@@ -21,7 +21,12 @@ struct ReadGoal: Equatable {
     now: MonotonicTime
   ) throws(StorageError) {
     var floor: FreshnessToken?
-    for token in requirement.tokens { try ReadGoal.raise(&floor, token, ring.identity) }
+    for token in requirement.floors {
+      try ReadGoal.raise(&floor, token.asFloor(of: requirement.level), ring.identity)
+    }
+    if case .atLeast(let token) = requirement.level {
+      try ReadGoal.raise(&floor, token.upToHeld, ring.identity)
+    }
     if let session = requirement.sessionToken, requirement.level.heedsSession {
       guard session.identity == ring.identity ?? session.identity else {
         // A failover lies between, and positions of two histories cannot be compared: the primary
@@ -81,6 +86,19 @@ struct ReadGoal: Equatable {
     }
     return FreshnessToken(identity, max(lsn, floor?.lsn ?? lsn))
   }
+}
+
+extension FreshnessToken {
+  /// What an answer must hold that is to show nothing older than the answer of this token did.
+  ///
+  /// A report after a report comes from the same server, whose snapshots never go back.
+  fileprivate func asFloor(of level: ReadLevel) -> FreshnessToken {
+    if isOfWarehouse, case .analytics = level { return upToHeld }
+    return FreshnessToken(identity, max(lsn, seen))
+  }
+
+  /// The position that it proves, alone.
+  fileprivate var upToHeld: FreshnessToken { FreshnessToken(identity, lsn) }
 }
 
 extension ReadLevel {

@@ -22,6 +22,8 @@ public struct ReadRequirement: Equatable, Sendable {
   public var includesStaged: Bool
   /// What must be in the answer whatever its level: earlier answers and acks of the same reader.
   public var floors: [FreshnessToken]
+  /// The answer's token will be a floor of later reads, which must show nothing older.
+  public var isMonotonic: Bool
   /// The last token that the reader's connection was given for a write.
   public var sessionToken: FreshnessToken?
 
@@ -31,12 +33,14 @@ public struct ReadRequirement: Equatable, Sendable {
     allowsDegraded: Bool = false,
     includesStaged: Bool = false,
     floors: [FreshnessToken] = [],
+    isMonotonic: Bool = false,
     sessionToken: FreshnessToken? = nil
   ) {
     self.level = level
     self.allowsDegraded = allowsDegraded
     self.includesStaged = includesStaged
     self.floors = floors
+    self.isMonotonic = isMonotonic
     self.sessionToken = sessionToken
   }
 

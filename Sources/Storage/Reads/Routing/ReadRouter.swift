@@ -64,6 +64,9 @@ public final class ReadRouter {
     clock = LSNClock(primaryDSN, loop: loop, log: log)
     hasReplicas = nodes.contains { $0.origin == .replica }
     budget = FallbackBudget(connections: connections, hasReplicas: hasReplicas)
+    #if SLUICE_FAULT_ROUTE_ON_LAG
+    clock.gauge = LagGauge(self.nodes)
+    #endif
   }
 
   // MARK: Tasks
@@ -124,6 +127,8 @@ public final class ReadRouter {
     _ requirement: ReadRequirement
   ) throws(StorageError) -> FreshnessToken? {
     let goal = try ReadGoal(requirement, clock.ring, now: loop.now)
+    // How new an entry may be at most nobody knows.
+    guard !requirement.isMonotonic else { return nil }
     switch goal.kind {
     case .primary, .budgetedPrimary, .warehouse: return nil
     case .replicas: return goal.position
@@ -162,11 +167,13 @@ public final class ReadRouter {
     while true {
       switch course.plan.next(situation(goal)) {
       case .node(let index):
-        let answer = try await ask(index, statements, deadline, &course) { goal.isMet(by: $0) }
+        let answer = try await ask(index, statements, requirement, deadline, &course) {
+          goal.isMet(by: $0)
+        }
         if let answer { return answer }
       case .degraded(let index):
         let identity = clock.ring.identity
-        let answer = try await ask(index, statements, deadline, &course) {
+        let answer = try await ask(index, statements, requirement, deadline, &course) {
           $0.identity == identity ?? $0.identity
         }
         if let answer { return degraded(answer, goal) }
@@ -220,6 +227,7 @@ public final class ReadRouter {
   private func ask(
     _ index: Int,
     _ statements: [PostgresStatement],
+    _ requirement: ReadRequirement,
     _ deadline: MonotonicTime,
     _ course: inout Course,
     _ isEnough: (FreshnessToken) -> Bool
@@ -227,7 +235,12 @@ public final class ReadRouter {
     let node = nodes[index]
     let fault: NodeFault
     do throws(NodeFault) {
-      let (results, token) = try await node.read(statements, deadline: deadline, isEnough)
+      let (results, token) = try await node.read(
+        statements,
+        asksSeen: requirement.isMonotonic,
+        deadline: deadline,
+        isEnough
+      )
       // Measured when the answer is here: whatever delayed it, the data is not older than this.
       guard let staleness = clock.ring.staleness(of: token.lsn, now: loop.now) else {
         throw .shortfall

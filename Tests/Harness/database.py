@@ -1,11 +1,11 @@
-"""The PostgreSQL of a world, and what can happen to it."""
+"""The servers of a world, and what can happen to them."""
 
 import os
 import re
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from processes import run, wait_until
@@ -14,12 +14,26 @@ ROOT = Path(__file__).resolve().parents[2]
 WRITERS = ("write", "stage", "promote")
 
 
-class Database:
-    """A stack of its own, with or without replicas."""
+@contextmanager
+def frozen(pids):
+    """Processes that do not run for a while."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
-    def __init__(self, folder, replicas=False):
+
+class Database:
+    """A stack of its own, with or without what stands beside the primary."""
+
+    def __init__(self, folder, replicas=False, warehouse=False, redis=False):
         self.folder = folder
-        self.options = ["--no-redis", "--no-warehouse" if replicas else "--primary-only"]
+        wanted = {"--no-replicas": replicas, "--no-warehouse": warehouse, "--no-redis": redis}
+        self.options = [option for option, is_wanted in wanted.items() if not is_wanted]
         self.up()
         text = (folder / "stack.env").read_text()
         self.environment = dict(re.findall(r"(SLUICE_\w+)='?([^'\n]*)'?", text))
@@ -30,7 +44,7 @@ class Database:
         self.ports = [int(dsn.rsplit("port=", 1)[1]) for dsn in members]
         self.primary = 0
 
-    # ---- Addresses: members are numbered, the first primary is 0 ----
+    # ---- Addresses: members are numbered, the first primary is 0; others have names ----
 
     @property
     def dsn(self):
@@ -43,10 +57,14 @@ class Database:
                 "&target_session_attrs=read-write")
 
     def admin(self, member=None):
+        if member == "warehouse":
+            return self.environment["SLUICE_WAREHOUSE_DSN"].replace("//sluice@", "//postgres@")
         port = self.ports[self.primary if member is None else member]
         return f"postgresql://postgres@/sluice?host={self.sockets}&port={port}"
 
     def folder_of(self, member):
+        if isinstance(member, str):
+            return self.data / member
         return self.data / ("primary" if member == 0 else f"replica{member}")
 
     # ---- Life ----
@@ -59,6 +77,10 @@ class Database:
 
     def destroy(self):
         run(ROOT / "scripts" / "stack", "destroy", "--dir", self.folder)
+
+    def subscribe(self):
+        """Feeds the warehouse; the schema must be there."""
+        run(ROOT / "scripts" / "stack", "subscribe", "--dir", self.folder)
 
     def restart(self):
         """Immediate stop of the whole server, then a start with crash recovery."""
@@ -103,17 +125,25 @@ class Database:
                 continue
         return pids
 
-    @contextmanager
-    def stalled(self):
-        """Nothing of it runs: connections stand, nobody answers."""
-        pids = self.processes()
+    def kill(self, member):
+        """All processes of a member at once, without a word."""
+        pids = self.processes(member)
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 20,
+                   f"{member} is gone")
+
+    def stalled(self, member=0):
+        """Nothing of it runs: connections stand, nobody answers."""
+        return frozen(self.processes(member))
+
+    def process(self, member, kind):
+        """The one process of a kind: "startup", which replays, or "walreceiver"."""
+        pids = self.sql(
+            f"SELECT pid FROM pg_stat_activity WHERE backend_type = '{kind}'", member=member)
+        if not pids:
+            raise AssertionError(f"{member} has no {kind}")
+        return int(pids)
 
     def backends(self, *roles):
         names = ",".join(f"'sluice/{role}'" for role in roles or WRITERS)
@@ -140,18 +170,24 @@ class Database:
 
     # ---- Standing still at a chosen point ----
 
-    @contextmanager
     def locked(self, *tables):
         """Holds tables, without their partitions, so that whoever needs them waits."""
-        statements = "".join(
-            f"LOCK TABLE ONLY sluice.{table} IN ACCESS EXCLUSIVE MODE;" for table in tables)
+        return self._held([f"ONLY sluice.{table} IN ACCESS EXCLUSIVE" for table in tables])
+
+    def sharing(self, table, member):
+        """Holds a table so that it can be read and not be written."""
+        return self._held([f"sluice.{table} IN SHARE"], member)
+
+    @contextmanager
+    def _held(self, locks, member=None):
+        statements = "".join(f"LOCK TABLE {lock} MODE;" for lock in locks)
         session = subprocess.Popen(
-            ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.admin()],
+            ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.admin(member)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         try:
             session.stdin.write(f"BEGIN;{statements}SELECT 'held';\n")
             if session.stdout.readline().strip() != "held":
-                raise AssertionError(f"the lock on {tables} was not granted")
+                raise AssertionError(f"{statements} was not granted")
             yield
         finally:
             session.stdin.close()
