@@ -54,6 +54,7 @@ struct Readers {
         pageToken: token,
         limit: limit,
         bytesMax: bytesMax,
+        scanRowsMax: nil,
         requirement,
         deadline: soon()
       )
