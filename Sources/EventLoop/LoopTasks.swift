@@ -2,6 +2,9 @@ internal import Synchronization
 
 // The only place where tasks are started, and the loop's own sleep.
 
+/// What cancels a task of a loop.
+public typealias LoopTask = Task<Void, Never>
+
 extension EventLoop {
   /// Starts a task that stays on this loop over all its suspensions; safe from every thread.
   ///
@@ -10,7 +13,7 @@ extension EventLoop {
   /// - Parameter body: runs on the loop.
   /// - Returns: what cancels it; need not be kept.
   @discardableResult
-  public func spawn(_ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+  public func spawn(_ body: @escaping @Sendable () async -> Void) -> LoopTask {
     Task(executorPreference: self) { await body() }
   }
 

@@ -7,8 +7,8 @@ import Wire
 extension Integration {
   @Suite("history")
   struct HistoryTests {
-    /// A number attribute of an entity with values each minute of a day of 23 hours in Berlin, and a
-    /// label.
+    /// A number attribute of an entity with values each minute of a day of 23 hours in Berlin, and
+    /// a label.
     private struct World {
       static let start: Int64 = 1_711_839_600_000_000
       static let minute: Int64 = 60_000_000

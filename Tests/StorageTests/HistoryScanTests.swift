@@ -8,14 +8,14 @@ import Testing
 @Suite("scans of history", .needsDatabases)
 struct HistoryScanTests {
   /// A day of values of a hundred entities in a closed partition, one in a hundred of them observed
-  /// up to a day before it came in, and one entity that was there for a minute only.
+  /// a day before they came in together, and one entity that was there for a minute only.
   private static let day = """
     CREATE TABLE sluice.old PARTITION OF sluice.entity_values
       FOR VALUES FROM ('2024-01-02Z') TO ('2024-01-03Z');
     INSERT INTO sluice.entity_values
       (tenant_id, entity_id, attribute_id, observed_at, ingested_at, number)
-      SELECT 1, 1 + n % 100, 1, t - CASE WHEN n % 100 = 7 THEN random() ELSE 0 END * interval '1 day',
-        t, n
+      SELECT 1, 1 + n % 100, 1,
+        t - CASE WHEN n BETWEEN 100000 AND 101999 THEN interval '1 day' ELSE '0' END, t, n
       FROM generate_series(0, 199999) AS n,
         LATERAL (SELECT timestamptz '2024-01-02Z' + n * interval '430 ms') AS at(t);
     INSERT INTO sluice.entity_values
@@ -120,24 +120,17 @@ struct HistoryScanTests {
   @Test("values that came in late are found by their observed time")
   func late() async throws {
     try await HistoryScanTests.run { readers in
-      let all = try #require(
-        try await readers.database.value(
-          """
-          SELECT count(*) FROM sluice.entity_values
-          WHERE observed_at >= '2024-01-01 05:00Z' AND observed_at < '2024-01-01 09:00Z'
-          """
-        )
-      )
-      // Entity 8 has all the late ones; they came in on the next day.
-      let query = HistoryScanTests.query([8], hours: -19..<(-15))
+      // They came in together around noon of the next day.
+      let query = HistoryScanTests.query(Array(1...100), hours: -13..<(-11))
       let found = try await readers.all(query, limit: 1_000).values.count
-      #expect(found == Int(all) && found > 100)
+      #expect(found == 2_000)
       let buckets = try await readers.buckets(
         query,
         Aggregate(BucketGrid(.width(HistoryScanTests.hour)))
       )
       #expect(buckets.counts.reduce(0, +) == UInt64(found))
-      #expect(try await HistoryScanTests.exists(readers, query) == [8])
+      let exists = try await HistoryScanTests.exists(readers, query)
+      #expect(exists == Array(1...100))
     }
   }
 
@@ -325,20 +318,32 @@ struct HistoryScanTests {
       let sql = "SELECT string_agg(p, ',') FROM sluice.index_closed_partitions(10) AS p"
       #expect(try await readers.database.value(sql) == "old")
       #expect(try await readers.database.value(sql) == nil)
-      let query = HistoryScanTests.query([7_777], hours: 0..<24)
-      let statement = ExistsStatement(
-        range: HistoryRange(
-          query: query,
-          futureLimit: readers.catalog.futureLimitMicroseconds
-        ),
-        includesStaged: false
-      ).statement
-      let lines = try await HistoryScanTests.plan(statement, readers)
-      #expect(lines.contains { $0.contains("old_entity_id_idx") }, "\(lines)")
-      #expect(try await HistoryScanTests.exists(readers, query) == [])
       let rare = HistoryScanTests.query([500], hours: 0..<24)
       #expect(try await HistoryScanTests.exists(readers, rare) == [500])
       #expect(try await readers.all(rare, limit: 100).values.count == 60)
+      // This one has too few pages for the planner to prefer it; alone it is taken.
+      try await readers.database.script(
+        """
+        DROP INDEX sluice.entity_values_observed, sluice.entity_values_ingested;
+        SET enable_seqscan = off
+        """
+      )
+      let query = HistoryScanTests.query([7_777], hours: 0..<24)
+      let statement = ExistsStatement(
+        range: HistoryRange(query: query, futureLimit: readers.catalog.futureLimitMicroseconds),
+        includesStaged: false
+      ).statement
+      let lines = try await HistoryScanTests.plan(
+        statement,
+        readers,
+        options: "(ANALYZE, TIMING off)"
+      )
+      #expect(lines.contains { $0.contains("old_entity_id_idx") }, "\(lines)")
+      // No page is read, but for one range in a hundred that is taken for another.
+      let removed = lines.filter { $0.contains("Rows Removed by Index Recheck") }
+        .compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }
+      #expect(removed.reduce(0, +) < 30_000, "\(lines)")
+      #expect(try await HistoryScanTests.exists(readers, query) == [])
     }
   }
 }

@@ -25,7 +25,7 @@ final class Connection: ReadinessHandler, FlushHandler {
   private var sessions: [UInt32: any StreamHandler] = [:]
   private var deadlines: [UInt32: TimerID] = [:]
   /// Calls that are given up with the connection.
-  private var reads: [UInt32: Task<Void, Never>] = [:]
+  private var reads: [UInt32: LoopTask] = [:]
 
   private var isFlushScheduled = false
   private var closesAfterFlush = false

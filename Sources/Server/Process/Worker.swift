@@ -33,7 +33,7 @@ actor Worker {
   @discardableResult
   nonisolated func spawn(
     _ body: @escaping @Sendable (isolated Worker) async -> Void
-  ) -> Task<Void, Never> {
+  ) -> LoopTask {
     loop.spawn { await body(self) }
   }
 
@@ -146,7 +146,7 @@ actor Worker {
     _ request: UnaryRequest,
     for id: ConnectionID,
     _ token: StreamToken
-  ) -> Task<Void, Never> {
+  ) -> LoopTask {
     spawn { worker in await worker.answer(request, for: id, token) }
   }
 

@@ -61,7 +61,7 @@ struct AggregateStatement {
       figures.append("percentile_cont(\(fraction)) WITHIN GROUP (ORDER BY plain)")
     }
     let columns = "SELECT entity_id, attribute_id, observed_at, number, integer"
-    let staged = includesStaged ? "UNION ALL \(columns) \(range.staged)" : ""
+    let staged = includesStaged ? "UNION ALL \(columns) \(range.staged())" : ""
     let sql = """
       SELECT entity_id, attribute_id, bucket, \(figures.joined(separator: ", "))
       FROM (
@@ -69,7 +69,7 @@ struct AggregateStatement {
           CASE WHEN value <> 'NaN' THEN value END AS plain, \(bucket) AS bucket
         FROM (
           SELECT entity_id, attribute_id, observed_at, coalesce(number, integer::float8) AS value
-          FROM (\(columns) \(range.durable) \(staged)) AS s) AS v
+          FROM (\(columns) \(range.durable()) \(staged)) AS s) AS v
         WHERE value IS NOT NULL) AS b
       GROUP BY entity_id, attribute_id, bucket ORDER BY entity_id, attribute_id, bucket
       LIMIT \(parameters.add(.int64(Int64(bucketsMax) + 1)))

@@ -17,18 +17,14 @@ struct ExistsStatement {
     let ids = Set(range.query.entityIDs).sorted()
     let sql =
       ids.count <= ExistsStatement.singlesMax
-      ? ids.map { single(parameters.add(.int64($0))) }.joined(separator: " UNION ALL ")
-      : "SELECT DISTINCT entity_id FROM (\(rows(""))) AS v"
+      ? ids.map { "(\(rows(parameters.add(.int64($0)))) LIMIT 1)" }.joined(separator: " UNION ALL ")
+      : "SELECT DISTINCT entity_id FROM (\(rows("ANY ($2)"))) AS v"
     return PostgresStatement("SELECT entity_id FROM (\(sql)) AS e ORDER BY 1", parameters.values)
   }
 
-  private func single(_ id: String) -> String {
-    "(SELECT entity_id FROM (\(rows("AND entity_id = \(id)"))) AS v LIMIT 1)"
-  }
-
-  private func rows(_ condition: String) -> String {
-    let durable = "SELECT entity_id \(range.durable) \(condition)"
+  private func rows(_ entity: String) -> String {
+    let durable = "SELECT entity_id \(range.durable(entity))"
     return includesStaged
-      ? "\(durable) UNION ALL SELECT entity_id \(range.staged) \(condition)" : durable
+      ? "\(durable) UNION ALL SELECT entity_id \(range.staged(entity))" : durable
   }
 }

@@ -9,21 +9,21 @@ struct HistoryRange {
   /// The largest future limit any gateway ever had; nil when it is not known.
   var futureLimit: Int64?
 
-  /// What is committed.
-  var durable: String {
+  /// What is committed; of all the entities, or of one.
+  func durable(_ entity: String = "ANY ($2)") -> String {
     """
     FROM sluice.entity_values
-    WHERE tenant_id = $1 AND entity_id = ANY ($2) AND \(attribute)
+    WHERE tenant_id = $1 AND entity_id = \(entity) AND \(attribute)
       AND observed_at >= $4 AND observed_at < $5 AND ingested_at >= $6
     """
   }
 
   /// What is staged; read in one statement with what is committed, so that what is promoted in
   /// between is seen exactly once.
-  var staged: String {
+  func staged(_ entity: String = "ANY ($2)") -> String {
     """
     FROM sluice.entity_values_ingest
-    WHERE tenant_id = $1 AND entity_id = ANY ($2) AND \(attribute)
+    WHERE tenant_id = $1 AND entity_id = \(entity) AND \(attribute)
       AND observed_at >= $4 AND observed_at < $5
     """
   }

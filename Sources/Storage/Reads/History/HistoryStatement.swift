@@ -84,7 +84,7 @@ struct HistoryStatement {
       SELECT observed_at, entity_id, attribute_id, number, integer, flag, label, document,
         tableoid::int8 AS table_oid, ctid AS place,
         '00000000-0000-0000-0000-000000000000'::uuid AS producer_id, 0::int8 AS seq
-      \(range.durable)) AS d \(behind)
+      \(range.durable())) AS d \(behind)
     """
   }
 
@@ -93,7 +93,7 @@ struct HistoryStatement {
     SELECT * FROM (
       SELECT observed_at, entity_id, attribute_id, number, integer, flag, label, document,
         0::int8 AS table_oid, '(0,0)'::tid AS place, producer_id, seq
-      \(range.staged)) AS s \(behind)
+      \(range.staged())) AS s \(behind)
     """
   }
 
