@@ -186,8 +186,8 @@ final class CachedEntities {
 
   /// The proof of a database's answer, after the cache had none.
   ///
-  /// It tells the position that the entry has, where that is enough, so that a reader who never
-  /// wants to go back can be answered by the entry it has made.
+  /// It tells the position that the entry has, where that is enough, so that a reader who asks
+  /// for at least what it was shown can be answered by the entry it has made.
   func missed(_ proof: ReadProof, _ required: FreshnessToken) -> ReadProof {
     var proof = proof
     proof.cache = .miss
