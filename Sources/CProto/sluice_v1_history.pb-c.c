@@ -187,7 +187,97 @@ void   sluice__v1__aggregate_history_response__free_unpacked
   assert(message->base.descriptor == &sluice__v1__aggregate_history_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor sluice__v1__query_history_request__field_descriptors[8] =
+void   sluice__v1__exists_in_range_request__init
+                     (Sluice__V1__ExistsInRangeRequest         *message)
+{
+  static const Sluice__V1__ExistsInRangeRequest init_value = SLUICE__V1__EXISTS_IN_RANGE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__exists_in_range_request__get_packed_size
+                     (const Sluice__V1__ExistsInRangeRequest *message)
+{
+  assert(message->base.descriptor == &sluice__v1__exists_in_range_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__exists_in_range_request__pack
+                     (const Sluice__V1__ExistsInRangeRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__exists_in_range_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__exists_in_range_request__pack_to_buffer
+                     (const Sluice__V1__ExistsInRangeRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__exists_in_range_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__ExistsInRangeRequest *
+       sluice__v1__exists_in_range_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__ExistsInRangeRequest *)
+     protobuf_c_message_unpack (&sluice__v1__exists_in_range_request__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__exists_in_range_request__free_unpacked
+                     (Sluice__V1__ExistsInRangeRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__exists_in_range_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   sluice__v1__exists_in_range_response__init
+                     (Sluice__V1__ExistsInRangeResponse         *message)
+{
+  static const Sluice__V1__ExistsInRangeResponse init_value = SLUICE__V1__EXISTS_IN_RANGE_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t sluice__v1__exists_in_range_response__get_packed_size
+                     (const Sluice__V1__ExistsInRangeResponse *message)
+{
+  assert(message->base.descriptor == &sluice__v1__exists_in_range_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t sluice__v1__exists_in_range_response__pack
+                     (const Sluice__V1__ExistsInRangeResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &sluice__v1__exists_in_range_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t sluice__v1__exists_in_range_response__pack_to_buffer
+                     (const Sluice__V1__ExistsInRangeResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &sluice__v1__exists_in_range_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Sluice__V1__ExistsInRangeResponse *
+       sluice__v1__exists_in_range_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Sluice__V1__ExistsInRangeResponse *)
+     protobuf_c_message_unpack (&sluice__v1__exists_in_range_response__descriptor,
+                                allocator, len, data);
+}
+void   sluice__v1__exists_in_range_response__free_unpacked
+                     (Sluice__V1__ExistsInRangeResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &sluice__v1__exists_in_range_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+static const ProtobufCFieldDescriptor sluice__v1__query_history_request__field_descriptors[9] =
 {
   {
     "entity_id",
@@ -285,8 +375,21 @@ static const ProtobufCFieldDescriptor sluice__v1__query_history_request__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "allow_expensive",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__QueryHistoryRequest, allow_expensive),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__query_history_request__field_indices_by_name[] = {
+  8,   /* field[8] = allow_expensive */
   1,   /* field[1] = attribute_id */
   3,   /* field[3] = end_unix_us */
   0,   /* field[0] = entity_id */
@@ -299,7 +402,7 @@ static const unsigned sluice__v1__query_history_request__field_indices_by_name[]
 static const ProtobufCIntRange sluice__v1__query_history_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor sluice__v1__query_history_request__descriptor =
 {
@@ -309,7 +412,7 @@ const ProtobufCMessageDescriptor sluice__v1__query_history_request__descriptor =
   "Sluice__V1__QueryHistoryRequest",
   "sluice.v1",
   sizeof(Sluice__V1__QueryHistoryRequest),
-  8,
+  9,
   sluice__v1__query_history_request__field_descriptors,
   sluice__v1__query_history_request__field_indices_by_name,
   1,  sluice__v1__query_history_request__number_ranges,
@@ -380,7 +483,7 @@ const ProtobufCMessageDescriptor sluice__v1__query_history_response__descriptor 
   (ProtobufCMessageInit) sluice__v1__query_history_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__aggregate_history_request__field_descriptors[6] =
+static const ProtobufCFieldDescriptor sluice__v1__aggregate_history_request__field_descriptors[12] =
 {
   {
     "entity_id",
@@ -454,19 +557,97 @@ static const ProtobufCFieldDescriptor sluice__v1__aggregate_history_request__fie
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "bucket_unit",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__AggregateHistoryRequest, bucket_unit),
+    &sluice__v1__calendar_unit__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "time_zone",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__AggregateHistoryRequest, time_zone),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "percentile",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_DOUBLE,
+    offsetof(Sluice__V1__AggregateHistoryRequest, n_percentile),
+    offsetof(Sluice__V1__AggregateHistoryRequest, percentile),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stddev",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__AggregateHistoryRequest, stddev),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "fill",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__AggregateHistoryRequest, fill),
+    &sluice__v1__fill__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "allow_expensive",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__AggregateHistoryRequest, allow_expensive),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__aggregate_history_request__field_indices_by_name[] = {
+  11,   /* field[11] = allow_expensive */
   1,   /* field[1] = attribute_id */
+  6,   /* field[6] = bucket_unit */
   4,   /* field[4] = bucket_width_us */
   3,   /* field[3] = end_unix_us */
   0,   /* field[0] = entity_id */
+  10,   /* field[10] = fill */
+  8,   /* field[8] = percentile */
   5,   /* field[5] = read */
   2,   /* field[2] = start_unix_us */
+  9,   /* field[9] = stddev */
+  7,   /* field[7] = time_zone */
 };
 static const ProtobufCIntRange sluice__v1__aggregate_history_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor sluice__v1__aggregate_history_request__descriptor =
 {
@@ -476,14 +657,14 @@ const ProtobufCMessageDescriptor sluice__v1__aggregate_history_request__descript
   "Sluice__V1__AggregateHistoryRequest",
   "sluice.v1",
   sizeof(Sluice__V1__AggregateHistoryRequest),
-  6,
+  12,
   sluice__v1__aggregate_history_request__field_descriptors,
   sluice__v1__aggregate_history_request__field_indices_by_name,
   1,  sluice__v1__aggregate_history_request__number_ranges,
   (ProtobufCMessageInit) sluice__v1__aggregate_history_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__aggregate_history_response__field_descriptors[11] =
+static const ProtobufCFieldDescriptor sluice__v1__aggregate_history_response__field_descriptors[13] =
 {
   {
     "entity_id",
@@ -617,6 +798,30 @@ static const ProtobufCFieldDescriptor sluice__v1__aggregate_history_response__fi
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "stddev",
+    12,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_DOUBLE,
+    offsetof(Sluice__V1__AggregateHistoryResponse, n_stddev),
+    offsetof(Sluice__V1__AggregateHistoryResponse, stddev),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "percentile",
+    13,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_DOUBLE,
+    offsetof(Sluice__V1__AggregateHistoryResponse, n_percentile),
+    offsetof(Sluice__V1__AggregateHistoryResponse, percentile),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__aggregate_history_response__field_indices_by_name[] = {
   1,   /* field[1] = attribute_id */
@@ -629,12 +834,14 @@ static const unsigned sluice__v1__aggregate_history_response__field_indices_by_n
   9,   /* field[9] = last */
   5,   /* field[5] = max */
   4,   /* field[4] = min */
+  12,   /* field[12] = percentile */
+  11,   /* field[11] = stddev */
   7,   /* field[7] = sum */
 };
 static const ProtobufCIntRange sluice__v1__aggregate_history_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor sluice__v1__aggregate_history_response__descriptor =
 {
@@ -644,11 +851,165 @@ const ProtobufCMessageDescriptor sluice__v1__aggregate_history_response__descrip
   "Sluice__V1__AggregateHistoryResponse",
   "sluice.v1",
   sizeof(Sluice__V1__AggregateHistoryResponse),
-  11,
+  13,
   sluice__v1__aggregate_history_response__field_descriptors,
   sluice__v1__aggregate_history_response__field_indices_by_name,
   1,  sluice__v1__aggregate_history_response__number_ranges,
   (ProtobufCMessageInit) sluice__v1__aggregate_history_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__exists_in_range_request__field_descriptors[6] =
+{
+  {
+    "entity_id",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Sluice__V1__ExistsInRangeRequest, n_entity_id),
+    offsetof(Sluice__V1__ExistsInRangeRequest, entity_id),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "attribute_id",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FIXED32,
+    offsetof(Sluice__V1__ExistsInRangeRequest, n_attribute_id),
+    offsetof(Sluice__V1__ExistsInRangeRequest, attribute_id),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "start_unix_us",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SFIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ExistsInRangeRequest, start_unix_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "end_unix_us",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SFIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ExistsInRangeRequest, end_unix_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "read",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ExistsInRangeRequest, read),
+    &sluice__v1__read_options__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "allow_expensive",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ExistsInRangeRequest, allow_expensive),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__exists_in_range_request__field_indices_by_name[] = {
+  5,   /* field[5] = allow_expensive */
+  1,   /* field[1] = attribute_id */
+  3,   /* field[3] = end_unix_us */
+  0,   /* field[0] = entity_id */
+  4,   /* field[4] = read */
+  2,   /* field[2] = start_unix_us */
+};
+static const ProtobufCIntRange sluice__v1__exists_in_range_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor sluice__v1__exists_in_range_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.ExistsInRangeRequest",
+  "ExistsInRangeRequest",
+  "Sluice__V1__ExistsInRangeRequest",
+  "sluice.v1",
+  sizeof(Sluice__V1__ExistsInRangeRequest),
+  6,
+  sluice__v1__exists_in_range_request__field_descriptors,
+  sluice__v1__exists_in_range_request__field_indices_by_name,
+  1,  sluice__v1__exists_in_range_request__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__exists_in_range_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor sluice__v1__exists_in_range_response__field_descriptors[2] =
+{
+  {
+    "entity_id",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Sluice__V1__ExistsInRangeResponse, n_entity_id),
+    offsetof(Sluice__V1__ExistsInRangeResponse, entity_id),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "freshness",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ExistsInRangeResponse, freshness),
+    &sluice__v1__freshness__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned sluice__v1__exists_in_range_response__field_indices_by_name[] = {
+  0,   /* field[0] = entity_id */
+  1,   /* field[1] = freshness */
+};
+static const ProtobufCIntRange sluice__v1__exists_in_range_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor sluice__v1__exists_in_range_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "sluice.v1.ExistsInRangeResponse",
+  "ExistsInRangeResponse",
+  "Sluice__V1__ExistsInRangeResponse",
+  "sluice.v1",
+  sizeof(Sluice__V1__ExistsInRangeResponse),
+  2,
+  sluice__v1__exists_in_range_response__field_descriptors,
+  sluice__v1__exists_in_range_response__field_indices_by_name,
+  1,  sluice__v1__exists_in_range_response__number_ranges,
+  (ProtobufCMessageInit) sluice__v1__exists_in_range_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue sluice__v1__order__enum_values_by_number[3] =
@@ -681,13 +1042,83 @@ const ProtobufCEnumDescriptor sluice__v1__order__descriptor =
   sluice__v1__order__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCMethodDescriptor sluice__v1__history_service__method_descriptors[2] =
+static const ProtobufCEnumValue sluice__v1__calendar_unit__enum_values_by_number[6] =
+{
+  { "CALENDAR_UNIT_UNSPECIFIED", "SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_UNSPECIFIED", 0 },
+  { "CALENDAR_UNIT_DAY", "SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_DAY", 1 },
+  { "CALENDAR_UNIT_WEEK", "SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_WEEK", 2 },
+  { "CALENDAR_UNIT_MONTH", "SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_MONTH", 3 },
+  { "CALENDAR_UNIT_QUARTER", "SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_QUARTER", 4 },
+  { "CALENDAR_UNIT_YEAR", "SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_YEAR", 5 },
+};
+static const ProtobufCIntRange sluice__v1__calendar_unit__value_ranges[] = {
+{0, 0},{0, 6}
+};
+static const ProtobufCEnumValueIndex sluice__v1__calendar_unit__enum_values_by_name[6] =
+{
+  { "CALENDAR_UNIT_DAY", 1 },
+  { "CALENDAR_UNIT_MONTH", 3 },
+  { "CALENDAR_UNIT_QUARTER", 4 },
+  { "CALENDAR_UNIT_UNSPECIFIED", 0 },
+  { "CALENDAR_UNIT_WEEK", 2 },
+  { "CALENDAR_UNIT_YEAR", 5 },
+};
+const ProtobufCEnumDescriptor sluice__v1__calendar_unit__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "sluice.v1.CalendarUnit",
+  "CalendarUnit",
+  "Sluice__V1__CalendarUnit",
+  "sluice.v1",
+  6,
+  sluice__v1__calendar_unit__enum_values_by_number,
+  6,
+  sluice__v1__calendar_unit__enum_values_by_name,
+  1,
+  sluice__v1__calendar_unit__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue sluice__v1__fill__enum_values_by_number[4] =
+{
+  { "FILL_UNSPECIFIED", "SLUICE__V1__FILL__FILL_UNSPECIFIED", 0 },
+  { "FILL_NONE", "SLUICE__V1__FILL__FILL_NONE", 1 },
+  { "FILL_EMPTY", "SLUICE__V1__FILL__FILL_EMPTY", 2 },
+  { "FILL_PREVIOUS", "SLUICE__V1__FILL__FILL_PREVIOUS", 3 },
+};
+static const ProtobufCIntRange sluice__v1__fill__value_ranges[] = {
+{0, 0},{0, 4}
+};
+static const ProtobufCEnumValueIndex sluice__v1__fill__enum_values_by_name[4] =
+{
+  { "FILL_EMPTY", 2 },
+  { "FILL_NONE", 1 },
+  { "FILL_PREVIOUS", 3 },
+  { "FILL_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor sluice__v1__fill__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "sluice.v1.Fill",
+  "Fill",
+  "Sluice__V1__Fill",
+  "sluice.v1",
+  4,
+  sluice__v1__fill__enum_values_by_number,
+  4,
+  sluice__v1__fill__enum_values_by_name,
+  1,
+  sluice__v1__fill__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCMethodDescriptor sluice__v1__history_service__method_descriptors[3] =
 {
   { "QueryHistory", &sluice__v1__query_history_request__descriptor, &sluice__v1__query_history_response__descriptor },
   { "AggregateHistory", &sluice__v1__aggregate_history_request__descriptor, &sluice__v1__aggregate_history_response__descriptor },
+  { "ExistsInRange", &sluice__v1__exists_in_range_request__descriptor, &sluice__v1__exists_in_range_response__descriptor },
 };
 const unsigned sluice__v1__history_service__method_indices_by_name[] = {
   1,        /* AggregateHistory */
+  2,        /* ExistsInRange */
   0         /* QueryHistory */
 };
 const ProtobufCServiceDescriptor sluice__v1__history_service__descriptor =
@@ -697,7 +1128,7 @@ const ProtobufCServiceDescriptor sluice__v1__history_service__descriptor =
   "HistoryService",
   "Sluice__V1__HistoryService",
   "sluice.v1",
-  2,
+  3,
   sluice__v1__history_service__method_descriptors,
   sluice__v1__history_service__method_indices_by_name
 };
@@ -716,6 +1147,14 @@ void sluice__v1__history_service__aggregate_history(ProtobufCService *service,
 {
   assert(service->descriptor == &sluice__v1__history_service__descriptor);
   service->invoke(service, 1, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void sluice__v1__history_service__exists_in_range(ProtobufCService *service,
+                                                  const Sluice__V1__ExistsInRangeRequest *input,
+                                                  Sluice__V1__ExistsInRangeResponse_Closure closure,
+                                                  void *closure_data)
+{
+  assert(service->descriptor == &sluice__v1__history_service__descriptor);
+  service->invoke(service, 2, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void sluice__v1__history_service__init (Sluice__V1__HistoryService_Service *service,
                                         Sluice__V1__HistoryService_ServiceDestroy destroy)

@@ -48,3 +48,5 @@ extension QueryHistoryRequest: ReadingRequest {}
 extension QueryHistoryResponse: ReadingResponse {}
 extension AggregateHistoryRequest: ReadingRequest {}
 extension AggregateHistoryResponse: ReadingResponse {}
+extension ExistsInRangeRequest: ReadingRequest {}
+extension ExistsInRangeResponse: ReadingResponse {}

@@ -265,6 +265,15 @@ public actor SluiceClient {
     try await read("sluice.v1.HistoryService", "AggregateHistory", request)
   }
 
+  /// Which entities have stored values in a range.
+  ///
+  /// - Throws: `ClientError`.
+  public func existsInRange(
+    _ request: ExistsInRangeRequest
+  ) async throws(ClientError) -> ExistsInRangeResponse {
+    try await read("sluice.v1.HistoryService", "ExistsInRange", request)
+  }
+
   /// What the gateway is and has counted.
   ///
   /// - Throws: `ClientError`.

@@ -2,11 +2,18 @@ internal import Synchronization
 
 // The only place where tasks are started, and the loop's own sleep.
 
+/// What cancels a task of a loop.
+public typealias LoopTask = Task<Void, Never>
+
 extension EventLoop {
   /// Starts a task that stays on this loop over all its suspensions; safe from every thread.
   ///
   /// A task started in any other way pays a trip through the global pool on every resume.
-  public func spawn(_ body: @escaping @Sendable () async -> Void) {
+  ///
+  /// - Parameter body: runs on the loop.
+  /// - Returns: what cancels it; need not be kept.
+  @discardableResult
+  public func spawn(_ body: @escaping @Sendable () async -> Void) -> LoopTask {
     Task(executorPreference: self) { await body() }
   }
 

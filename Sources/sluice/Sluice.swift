@@ -20,7 +20,7 @@ struct Sluice: ParsableCommand {
         sluice get web1
         sluice history web1 cpu_percent --from -2h
 
-      Exit codes: 0 done; 64 wrong arguments; 65 some of the input was not written, or the gateway \
+      Exit codes: 0 done; 1 done, and the answer is no; 64 wrong arguments; 65 some of the input was not written, or the gateway \
       refused it; 66 no such file, entity or attribute; 69 gateway, database or address not \
       available; 70 a fault in Sluice or the system; 74 a file cannot be read or written; 77 not \
       allowed; 78 wrong configuration.
@@ -42,8 +42,7 @@ struct Sluice: ParsableCommand {
         name: "Read",
         subcommands: [
           GetCommand.self, ListCommand.self, HistoryCommand.self, AggregateCommand.self,
-          CatalogCommand.self,
-          StatusCommand.self, ProducersCommand.self,
+          ExistsCommand.self, CatalogCommand.self, StatusCommand.self, ProducersCommand.self,
         ]
       ),
     ]
@@ -58,7 +57,7 @@ struct Sluice: ParsableCommand {
       try command.run()
     } catch let failure where CommandFailure.isOurs(failure) {
       let failure = CommandFailure(failure)
-      StandardStream.error.note("error: \(failure.message)\n")
+      if !failure.message.isEmpty { StandardStream.error.note("error: \(failure.message)\n") }
       Sluice.exit(withError: ExitCode(failure.status.rawValue))
     } catch {
       Sluice.exit(showing: error)

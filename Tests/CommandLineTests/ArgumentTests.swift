@@ -25,7 +25,11 @@ struct ArgumentTests {
       ["get", "a", "--strong", "--max-staleness", "1s"], ["get", "a", "--json", "--csv"],
       ["history", "a", "b", "c", "--chart"], ["history", "a", "b", "--chart", "--json"],
       ["history", "a", "b", "--limit", "0"], ["aggregate", "a", "b", "--every", "1us"],
-      ["aggregate", "a", "b", "--every", "x"], ["import"], ["import", "-", "-"],
+      ["aggregate", "a", "b", "--every", "x"], ["aggregate", "a", "b", "--every", "unspecified"],
+      ["aggregate", "a", "b", "--fill", "zero"], ["aggregate", "a", "b", "--percentiles", "50,"],
+      ["aggregate", "a", "b", "--percentiles", "101"], ["aggregate", "a", "b", "--chart", "--csv"],
+      ["aggregate", "a", "b", "--chart", "--entity", "c"], ["exists"], ["import"],
+      ["import", "-", "-"],
       ["set", "e"], ["set", "e", "x"], ["set", "e", "=1"], ["set", "e", "a=1", "--unset", "a"],
       ["set", "e", "a=1", "--type", "a=real?"], ["list", "--where", "a"], ["list", "--limit", "0"],
       ["import", "f", "--types", "a"], ["import", "f", "--types", "a=real?"],
@@ -62,6 +66,21 @@ struct ArgumentTests {
         )
     )
     #expect(try options("--include-staged") == ReadOptions(includeStaged: true))
+  }
+
+  @Test("buckets have a width or are of the calendar")
+  func buckets() throws {
+    func every(_ text: String) throws -> BucketOption {
+      try AggregateCommand.parse(["a", "b", "--every", text]).every
+    }
+    #expect(try every("90s") == .width(.seconds(90)))
+    #expect(try every("month") == .calendar(.month))
+    let command = try AggregateCommand.parse([
+      "a", "b", "c", "--entity", "d", "--percentiles", "50,99.9", "--fill", "previous",
+    ])
+    #expect(command.every == .width(.seconds(3_600)))
+    #expect(command.series.entities == ["a", "d"] && command.series.attributes == ["b", "c"])
+    #expect(command.percentiles.percents == [50, 99.9] && command.fill == .previous)
   }
 
   @Test("relative times are values, not options")

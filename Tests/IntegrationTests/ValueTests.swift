@@ -18,6 +18,7 @@ extension Integration {
     static let documents = [
       "{}", "[]", "null", "true", "\"text\"", "12345678901234567890.1234567890", "-0.0", "1e300",
       #"{"a":{"b":[1,2,{"c":"\u00e9\n"}]},"":null}"#, #"["\ud83e\uddea"]"#,
+      "{\"big\": \"" + String(repeating: "y", count: 300 << 10) + "\"}",
       "[" + String(repeating: "1,", count: 5_000) + "2]",
     ]
 
@@ -42,7 +43,7 @@ extension Integration {
         #expect(counts.written == UInt64(columns.count))
         #expect(await producer.takeRejects().isEmpty)
         try await compare(fixture.database)
-        try await compareHistory(fixture.client, entity, ids, columns)
+        try await compareHistory(fixture, entity, ids, columns)
         try await compareHot(fixture.client, entity)
         try await producer.finish()
       }
@@ -137,12 +138,12 @@ extension Integration {
     }
 
     private func compareHistory(
-      _ client: SluiceClient,
+      _ fixture: Fixture,
       _ entity: Int64,
       _ ids: [ValueType: UInt32],
       _ sent: ColumnsBuilder
     ) async throws {
-      let answer = try await client.queryHistory(
+      let answer = try await fixture.client.queryHistory(
         QueryHistoryRequest(
           entityIDs: [entity],
           attributeIDs: Array(ids.values),
@@ -157,7 +158,17 @@ extension Integration {
       #expect(found.integers == sent.integers)
       #expect(found.flags == sent.flags)
       #expect(found.labels == sent.labels)
-      #expect(found.documents.count == sent.documents.count)
+      let documents = (0..<found.documents.count).map {
+        String(decoding: found.documents.text(at: $0), as: UTF8.self)
+      }
+      let stored = try await fixture.database.sql(
+        """
+        SELECT document::text FROM sluice.entity_values WHERE document IS NOT NULL
+        ORDER BY observed_at
+        """
+      )
+      #expect(documents.count == sent.documents.count)
+      #expect(documents == stored.split(separator: "\n").map(String.init))
     }
 
     /// The newest value of each attribute.

@@ -31,6 +31,7 @@ struct ConfigurationTests {
     #expect(configuration.connectionsMax == 20_000)
     #expect(configuration.ingestBytesMax == 512 << 20)
     #expect(configuration.drainGrace == .seconds(10))
+    #expect(configuration.scanRowsMax == 50_000_000)
     #expect(configuration.futureLimit == .seconds(3_600))
     #expect(configuration.partitionWidth == "day")
     #expect(configuration.partitionsAhead == 3)
@@ -52,7 +53,8 @@ struct ConfigurationTests {
     .pooledDSN: "host=pooler",
     .replicaDSNs: "host=a,host=b", .warehouseDSN: "host=w", .redis: "127.0.0.1:6379",
     .workers: "3", .writersPerWorker: "2", .readConnectionsPerWorker: "9",
-    .connectionsMax: "17", .ingestMemory: "1GiB", .drainGrace: "11s", .futureLimit: "2h",
+    .connectionsMax: "17", .ingestMemory: "1GiB", .drainGrace: "11s", .scanRowsMax: "7",
+    .futureLimit: "2h",
     .partitionWidth: "month", .partitionsAhead: "5", .retention: "90d", .logLevel: "debug",
   ]
 
@@ -128,7 +130,8 @@ struct ConfigurationTests {
     (.ingestMemory, "-16MiB"), (.ingestMemory, "1.5GiB"),
     (.ingestMemory, "9223372036854775807KiB"), (.drainGrace, "10"), (.drainGrace, "61m"),
     (.drainGrace, "-1s"), (.drainGrace, "1 s"), (.drainGrace, "9223372036854775807d"),
-    (.futureLimit, "366d"), (.futureLimit, "soon"), (.partitionWidth, "year"),
+    (.scanRowsMax, "0"), (.scanRowsMax, "1e9"), (.futureLimit, "366d"), (.futureLimit, "soon"),
+    (.partitionWidth, "year"),
     (.partitionWidth, "Day"), (.partitionsAhead, "0"), (.partitionsAhead, "101"),
     (.retention, "59m"), (.retention, "forever"), (.logLevel, "verbose"), (.logLevel, ""),
   ]

@@ -189,7 +189,7 @@ struct SettingsAdviceTests {
   private static let good = [
     "max_standby_streaming_delay": "1000", "hot_standby_feedback": "on",
     "wal_receiver_timeout": "5000", "wal_receiver_status_interval": "1",
-    "default_transaction_isolation": "read committed",
+    "default_transaction_isolation": "read committed", "statement_timeout": "330000",
   ]
 
   @Test("good settings need no advice, and neither does what was not shown")
@@ -207,7 +207,7 @@ struct SettingsAdviceTests {
       ("max_standby_streaming_delay", "30000"), ("max_standby_streaming_delay", "-1"),
       ("hot_standby_feedback", "off"), ("wal_receiver_timeout", "60000"),
       ("wal_receiver_timeout", "0"), ("wal_receiver_status_interval", "10"),
-      ("default_transaction_isolation", "repeatable read"),
+      ("default_transaction_isolation", "repeatable read"), ("statement_timeout", "0"),
     ]
   )
   func bad(_ name: String, _ value: String) {
@@ -222,5 +222,18 @@ struct SettingsAdviceTests {
   func sender(_ value: String) {
     let settings = ["wal_sender_timeout": value]
     #expect(SettingsAdvice.sentences(for: "primary", .primary, settings).count == 1)
+    let alone = SettingsAdvice.sentences(for: "primary", .primary, hasReplicas: false, settings)
+    #expect(alone.isEmpty)
   }
+
+  @Test("every server must end statements that nobody waits for", arguments: ReadOrigin.servers)
+  func timeout(_ origin: ReadOrigin) {
+    let settings = ["statement_timeout": "0"]
+    let sentences = SettingsAdvice.sentences(for: "it", origin, hasReplicas: false, settings)
+    #expect(sentences.count == 1 && sentences[0].contains("ALTER ROLE"))
+  }
+}
+
+extension ReadOrigin {
+  fileprivate static let servers: [ReadOrigin] = [.primary, .replica, .warehouse]
 }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Storage
 
-@Suite("pages and buckets of history", .needsDatabases)
+@Suite("pages of history", .needsDatabases)
 struct ReadsHistoryTests {
   /// Many values with equal times, entities and attributes, over several partitions and the staging
   /// table.
@@ -86,6 +86,7 @@ struct ReadsHistoryTests {
           pageToken: [],
           limit: 10,
           bytesMax: 100,
+          scanRowsMax: nil,
           ReadRequirement(.strong),
           deadline: soon()
         )
@@ -111,6 +112,7 @@ struct ReadsHistoryTests {
             pageToken: token,
             limit: 10,
             bytesMax: 1 << 20,
+            scanRowsMax: nil,
             ReadRequirement(.strong, includesStaged: staged),
             deadline: soon()
           )
@@ -122,6 +124,7 @@ struct ReadsHistoryTests {
           pageToken: [],
           limit: limit,
           bytesMax: 1 << 20,
+          scanRowsMax: nil,
           ReadRequirement(.strong),
           deadline: soon()
         ).nextPageToken
@@ -135,7 +138,7 @@ struct ReadsHistoryTests {
         #expect(await refusal(token + [0], query) == .badPageToken)
         var others = Array(repeating: query, count: 5)
         others[0].entityIDs.append(4)
-        others[1].attributeIDs = [3]
+        others[1].attributeIDs = [2, 3]
         others[2].startMicroseconds += 1
         others[3].isDescending = true
         others[4].tenant = 2
@@ -195,7 +198,7 @@ struct ReadsHistoryTests {
   }
 
   /// Thirty values of one key in the segment of a gateway that has the producer's id.
-  private static func stage(_ producer: String) -> String {
+  static func stage(_ producer: String) -> String {
     let segment = "segment_" + producer.filter { $0 != "-" } + "_0"
     return """
       INSERT INTO sluice.\(segment)
@@ -241,132 +244,6 @@ struct ReadsHistoryTests {
       let lines = (0..<plan.rowCount).compactMap { plan.text(row: $0, column: 0) }
       #expect(lines.contains { $0.contains("entity_values_p") })
       #expect(!lines.contains { $0.contains(" on old") })
-    }
-  }
-
-  @Test("buckets are what a straightforward computation gives")
-  func aggregates() async throws {
-    try await Readers.run { readers in
-      try await readers.makeAttributes()
-      var random = SplitMix64(seed: 7)
-      var rows: [(entity: Int64, attribute: UInt32, time: Int64, value: Double)] = []
-      for _ in 0..<3000 {
-        let attribute = UInt32.random(in: 1...2, using: &random)
-        let value =
-          attribute == 2
-          ? Double(Int64.random(in: -1000...1000, using: &random))
-          : [.nan, Double.random(in: -1e6...1e6, using: &random)].randomElement(using: &random) ?? 0
-        rows.append(
-          (
-            Int64.random(in: 1...3, using: &random), attribute,
-            Int64.random(in: -20_000_000...20_000_000, using: &random), value
-          )
-        )
-      }
-      let array = { (values: [Double]) in PostgresParameter.array(values) }
-      _ = try await readers.database.connection.query(
-        """
-        INSERT INTO sluice.entity_values (tenant_id, entity_id, attribute_id, observed_at, number, integer)
-        SELECT 1, e, a, to_timestamp(0) + t * interval '1 microsecond',
-          CASE a WHEN 1 THEN v END, CASE a WHEN 2 THEN v::int8 END
-        FROM unnest($1::int8[], $2::int4[], $3::int8[], $4::float8[]) AS r(e, a, t, v)
-        """,
-        [
-          .array(rows.map(\.entity)), .array(rows.map { Int32($0.attribute) }),
-          .array(rows.map(\.time)), array(rows.map(\.value)),
-        ],
-        deadline: soon()
-      )
-      let query = HistoryQuery(
-        tenant: 1,
-        entityIDs: [1, 3],
-        attributeIDs: [1, 2],
-        startMicroseconds: -15_000_000,
-        endMicroseconds: 15_000_001
-      )
-      for width in [1_000, 250_000, 7_000_000, AggregateStatement.widthMax] as [Int64] {
-        let (found, _) = try await readers.history.buckets(
-          query,
-          bucketWidthMicroseconds: width,
-          bucketsMax: 10_000,
-          ReadRequirement(.strong),
-          deadline: soon()
-        )
-        let chosen = rows.filter {
-          $0.entity != 2 && $0.time >= -15_000_000 && $0.time < 15_000_001
-        }
-        let groups = Dictionary(grouping: chosen) {
-          [
-            $0.entity, Int64($0.attribute),
-            Int64((Double($0.time) / Double(width)).rounded(.down)) * width,
-          ]
-        }
-        let keys = groups.keys.sorted { $0.lexicographicallyPrecedes($1) }
-        #expect(found.startsMicroseconds == keys.map { $0[2] })
-        #expect(found.entityIDs == keys.map { $0[0] })
-        #expect(found.attributeIDs == keys.map { UInt32($0[1]) })
-        for (place, key) in keys.enumerated() {
-          let group = try #require(groups[key])
-          let real = group.map(\.value).filter { !$0.isNaN }
-          let sum = real.reduce(0, +)
-          #expect(found.counts[place] == UInt64(group.count))
-          #expect(same(found.minima[place], real.min() ?? .nan))
-          #expect(same(found.maxima[place], real.max() ?? .nan))
-          #expect(same(found.sums[place], real.isEmpty ? .nan : sum))
-          #expect(same(found.averages[place], real.isEmpty ? .nan : sum / Double(real.count)))
-          let times = group.map(\.time)
-          let firsts = group.filter { $0.time == times.min() }.map(\.value)
-          let lasts = group.filter { $0.time == times.max() }.map(\.value)
-          #expect(firsts.contains { same($0, found.firsts[place]) })
-          #expect(lasts.contains { same($0, found.lasts[place]) })
-        }
-      }
-    }
-  }
-
-  @Test("buckets begin at multiples of their width, also before 1970")
-  func bucketStarts() {
-    let cases: [(Int64, Int64)] = [(0, 0), (6, 0), (7, 7), (-1, -7), (-7, -7), (-8, -14)]
-    for (time, start) in cases {
-      #expect(AggregateStatement.bucketStart(time, width: 7) == start)
-    }
-  }
-
-  private func same(_ left: Double, _ right: Double) -> Bool {
-    left.isNaN && right.isNaN || abs(left - right) <= 1e-9 * max(1, abs(left), abs(right))
-  }
-
-  @Test("aggregates refuse other types, too many buckets and sums beyond a double")
-  func aggregateLimits() async throws {
-    try await Readers.run { readers in
-      try await readers.makeAttributes()
-      try await readers.database.script(
-        """
-        INSERT INTO sluice.entity_values (tenant_id, entity_id, attribute_id, observed_at, number)
-          SELECT 1, 1, 1, to_timestamp(n), 1e308 FROM generate_series(0, 9) AS n
-        """
-      )
-      func failure(_ attributes: [UInt32], width: Int64, max: Int) async -> StorageError? {
-        await storageFailure { () throws(StorageError) in
-          try await readers.history.buckets(
-            HistoryQuery(
-              tenant: 1,
-              entityIDs: [1],
-              attributeIDs: attributes,
-              startMicroseconds: 0,
-              endMicroseconds: 20_000_000
-            ),
-            bucketWidthMicroseconds: width,
-            bucketsMax: max,
-            ReadRequirement(.strong),
-            deadline: soon()
-          )
-        }
-      }
-      #expect(await failure([1], width: 1_000_000, max: 10) == nil)
-      #expect(await failure([1], width: 1_000_000, max: 9) == .tooManyBuckets(max: 9))
-      #expect(await failure([1], width: 5_000_000, max: 9) == .sumOverflow)
-      #expect(await failure([1, 4], width: 1_000_000, max: 10) == .notAggregable(index: 1))
     }
   }
 }

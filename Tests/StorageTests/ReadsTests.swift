@@ -54,6 +54,7 @@ struct Readers {
         pageToken: token,
         limit: limit,
         bytesMax: bytesMax,
+        scanRowsMax: nil,
         requirement,
         deadline: soon()
       )
@@ -185,9 +186,20 @@ struct ReadsTests {
         #expect(seen.map(\.key) == expected.map(\.key))
         #expect(zip(seen, expected).allSatisfy { isSame($0.value, $1.value) })
       }
-      var stranger = query
-      stranger.tenant = 2
-      #expect(try await readers.all(stranger, limit: 10).values.isEmpty)
+      let error = await storageFailure { () throws(StorageError) in
+        var stranger = query
+        stranger.tenant = 2
+        return try await readers.history.values(
+          stranger,
+          pageToken: [],
+          limit: 10,
+          bytesMax: 1 << 20,
+          scanRowsMax: nil,
+          ReadRequirement(.strong),
+          deadline: soon()
+        )
+      }
+      #expect(error == .attributeNotFound(index: 0))
     }
   }
 

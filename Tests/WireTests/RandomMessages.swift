@@ -329,7 +329,8 @@ enum RandomMessages {
         order: any(&random, .unspecified),
         pageSize: number(&random),
         pageToken: bytes(&random),
-        read: readOptions(&random)
+        read: readOptions(&random),
+        allowExpensive: Bool.random(using: &random)
       ),
       QueryHistoryResponse(
         columns: columns(&random, values: 10),
@@ -342,7 +343,13 @@ enum RandomMessages {
         startMicroseconds: number(&random),
         endMicroseconds: number(&random),
         bucketWidthMicroseconds: number(&random),
-        read: readOptions(&random)
+        read: readOptions(&random),
+        bucketUnit: any(&random, .unspecified),
+        timeZone: text(&random),
+        percentiles: list(&random) { double(&$0) },
+        stddev: Bool.random(using: &random),
+        fill: any(&random, .unspecified),
+        allowExpensive: Bool.random(using: &random)
       ),
       AggregateHistoryResponse(
         entityIDs: list(&random) { number(&$0) },
@@ -355,6 +362,20 @@ enum RandomMessages {
         sums: list(&random) { double(&$0) },
         firsts: list(&random) { double(&$0) },
         lasts: list(&random) { double(&$0) },
+        stddevs: list(&random) { double(&$0) },
+        percentiles: list(&random) { double(&$0) },
+        freshness: freshness(&random)
+      ),
+      ExistsInRangeRequest(
+        entityIDs: list(&random) { number(&$0) },
+        attributeIDs: list(&random) { number(&$0) },
+        startMicroseconds: number(&random),
+        endMicroseconds: number(&random),
+        read: readOptions(&random),
+        allowExpensive: Bool.random(using: &random)
+      ),
+      ExistsInRangeResponse(
+        entityIDs: list(&random) { number(&$0) },
         freshness: freshness(&random)
       ),
       WriteRequest.open(open(&random)),

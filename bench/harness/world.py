@@ -135,6 +135,8 @@ class World:
 
     def sql(self, *statements, admin=False, timeout=600):
         dsn = self.environment["SLUICE_STACK_PRIMARY_ADMIN_DSN"] if admin else self.dsn
+        # The role's own statement_timeout is made for reads.
+        statements = ("SET statement_timeout = 0", *statements)
         words = [word for statement in statements for word in ("-c", statement)]
         command = [os.path.join(self.programs, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", dsn]
         return run(command + words, timeout).strip()

@@ -103,6 +103,7 @@ END
   configure_postgres "$member"
   start_postgres "$member"
   sql "$member" postgres -c 'CREATE ROLE sluice LOGIN' -c 'GRANT pg_monitor TO sluice' \
+    -c "ALTER ROLE sluice SET statement_timeout = '330s'" \
     -c 'CREATE DATABASE sluice OWNER sluice' || die "could not create the database on $member"
   set_ready "$member"
 }

@@ -78,7 +78,7 @@ struct  Sluice__V1__GetStatusResponse
   size_t n_figures;
   Sluice__V1__Figure **figures;
   /*
-   * The primary, the replicas, the warehouse: all workers of this gateway added up.
+   * The primary, the replicas, the warehouse, the cache: all workers of this gateway added up.
    */
   size_t n_nodes;
   Sluice__V1__Node **nodes;
@@ -99,17 +99,19 @@ struct  Sluice__V1__Node
 {
   ProtobufCMessage base;
   /*
-   * "primary", "replica-1", "warehouse".
+   * "primary", "replica-1", "warehouse", "cache".
    */
   char *name;
   Sluice__V1__Source source;
   /*
-   * The worst of all workers; always CLOSED for the primary, which has none.
+   * The worst of all workers; always CLOSED for the primary, which has none. The cache is OPEN also
+   * while there is no connection to Redis.
    */
   Sluice__V1__BreakerState state;
   /*
    * Everything up to this log position is visible there, "16/B374D848"; empty when it proves
-   * nothing now: down, drained, on another timeline, or in its first copy.
+   * nothing now: down, drained, on another timeline, or in its first copy. Always empty for the cache, whose
+   * entries have positions of their own.
    */
   char *proven_lsn;
   /*

@@ -21,6 +21,8 @@ typedef struct Sluice__V1__QueryHistoryRequest Sluice__V1__QueryHistoryRequest;
 typedef struct Sluice__V1__QueryHistoryResponse Sluice__V1__QueryHistoryResponse;
 typedef struct Sluice__V1__AggregateHistoryRequest Sluice__V1__AggregateHistoryRequest;
 typedef struct Sluice__V1__AggregateHistoryResponse Sluice__V1__AggregateHistoryResponse;
+typedef struct Sluice__V1__ExistsInRangeRequest Sluice__V1__ExistsInRangeRequest;
+typedef struct Sluice__V1__ExistsInRangeResponse Sluice__V1__ExistsInRangeResponse;
 
 
 /* --- enums --- */
@@ -34,6 +36,38 @@ typedef enum _Sluice__V1__Order {
   SLUICE__V1__ORDER__ORDER_DESCENDING = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__ORDER)
 } Sluice__V1__Order;
+typedef enum _Sluice__V1__CalendarUnit {
+  SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_UNSPECIFIED = 0,
+  SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_DAY = 1,
+  /*
+   * from Monday on
+   */
+  SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_WEEK = 2,
+  SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_MONTH = 3,
+  SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_QUARTER = 4,
+  SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_YEAR = 5
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__CALENDAR_UNIT)
+} Sluice__V1__CalendarUnit;
+typedef enum _Sluice__V1__Fill {
+  /*
+   * NONE
+   */
+  SLUICE__V1__FILL__FILL_UNSPECIFIED = 0,
+  /*
+   * Buckets without values are left out.
+   */
+  SLUICE__V1__FILL__FILL_NONE = 1,
+  /*
+   * They have count 0, sum 0, and NaN for every other figure.
+   */
+  SLUICE__V1__FILL__FILL_EMPTY = 2,
+  /*
+   * They have count 0, sum 0, NaN for stddev, and for every other figure the last value of the
+   * bucket before; NaN before the first bucket of the range that has values.
+   */
+  SLUICE__V1__FILL__FILL_PREVIOUS = 3
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(SLUICE__V1__FILL)
+} Sluice__V1__Fill;
 
 /* --- messages --- */
 
@@ -68,10 +102,11 @@ struct  Sluice__V1__QueryHistoryRequest
   int32_t page_size;
   ProtobufCBinaryData page_token;
   Sluice__V1__ReadOptions *read;
+  protobuf_c_boolean allow_expensive;
 };
 #define SLUICE__V1__QUERY_HISTORY_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__query_history_request__descriptor) \
-    , 0,NULL, 0,NULL, 0, 0, SLUICE__V1__ORDER__ORDER_UNSPECIFIED, 0, {0,NULL}, NULL }
+    , 0,NULL, 0,NULL, 0, 0, SLUICE__V1__ORDER__ORDER_UNSPECIFIED, 0, {0,NULL}, NULL, 0 }
 
 
 struct  Sluice__V1__QueryHistoryResponse
@@ -96,30 +131,54 @@ struct  Sluice__V1__AggregateHistoryRequest
 {
   ProtobufCMessage base;
   /*
-   * 1 to 1,000.
+   * 1 to 1,000; with `fill` each at most once.
    */
   size_t n_entity_id;
   int64_t *entity_id;
   /*
-   * 1 to 1,000, of type number or integer.
+   * 1 to 1,000, of type number or integer; with `fill` each at most once.
    */
   size_t n_attribute_id;
   uint32_t *attribute_id;
   int64_t start_unix_us;
   int64_t end_unix_us;
   /*
-   * At least 1 ms; at most 50,000 buckets in the whole answer (OUT_OF_RANGE, TOO_MANY_BUCKETS).
+   * At least 1 ms. Either this or bucket_unit. Buckets begin at multiples of it since 1970, or, with
+   * a time_zone, since each local midnight, where the last bucket of a day ends too: at most a day.
    */
   int64_t bucket_width_us;
   Sluice__V1__ReadOptions *read;
+  /*
+   * Buckets of the calendar of time_zone, as long as they are there: a day may have 23 or 25 hours.
+   */
+  Sluice__V1__CalendarUnit bucket_unit;
+  /*
+   * A name of the IANA database such as Europe/Berlin; empty is UTC. A local midnight that there is
+   * twice is the later one, one that there is not is an hour later.
+   */
+  ProtobufCBinaryData time_zone;
+  /*
+   * At most 16 fractions from 0 to 1: 0.5 is the median. Interpolated between neighbours.
+   */
+  size_t n_percentile;
+  double *percentile;
+  /*
+   * Also standard deviations.
+   */
+  protobuf_c_boolean stddev;
+  Sluice__V1__Fill fill;
+  protobuf_c_boolean allow_expensive;
 };
 #define SLUICE__V1__AGGREGATE_HISTORY_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__aggregate_history_request__descriptor) \
-    , 0,NULL, 0,NULL, 0, 0, 0, NULL }
+    , 0,NULL, 0,NULL, 0, 0, 0, NULL, SLUICE__V1__CALENDAR_UNIT__CALENDAR_UNIT_UNSPECIFIED, {0,NULL}, 0,NULL, 0, SLUICE__V1__FILL__FILL_UNSPECIFIED, 0 }
 
 
 /*
- * Parallel columns, one entry per entity, attribute and bucket that has values, in that order.
+ * Parallel columns, one entry per entity, attribute and bucket, in that order. At most 50,000 of
+ * them, fewer with stddev and percentiles: OUT_OF_RANGE, TOO_MANY_BUCKETS.
+ * Figures are doubles: integers beyond 2^53 are rounded. NaN counts, and may be first or last; the
+ * other figures leave it out and are NaN when there is nothing else.
  */
 struct  Sluice__V1__AggregateHistoryResponse
 {
@@ -128,6 +187,9 @@ struct  Sluice__V1__AggregateHistoryResponse
   int64_t *entity_id;
   size_t n_attribute_id;
   uint32_t *attribute_id;
+  /*
+   * May lie before the range: its first bucket is a part of one.
+   */
   size_t n_bucket_start_unix_us;
   int64_t *bucket_start_unix_us;
   size_t n_count;
@@ -138,6 +200,9 @@ struct  Sluice__V1__AggregateHistoryResponse
   double *max;
   size_t n_average;
   double *average;
+  /*
+   * OUT_OF_RANGE, SUM_OVERFLOW when it is beyond a double; with stddev also of squares.
+   */
   size_t n_sum;
   double *sum;
   size_t n_first;
@@ -145,10 +210,64 @@ struct  Sluice__V1__AggregateHistoryResponse
   size_t n_last;
   double *last;
   Sluice__V1__Freshness *freshness;
+  /*
+   * Of the sample, so NaN for a single value; empty unless asked for.
+   */
+  size_t n_stddev;
+  double *stddev;
+  /*
+   * For each entry as many as were asked for, in their order.
+   */
+  size_t n_percentile;
+  double *percentile;
 };
 #define SLUICE__V1__AGGREGATE_HISTORY_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__aggregate_history_response__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, NULL }
+    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, NULL, 0,NULL, 0,NULL }
+
+
+struct  Sluice__V1__ExistsInRangeRequest
+{
+  ProtobufCMessage base;
+  /*
+   * 1 to 1,000.
+   */
+  size_t n_entity_id;
+  int64_t *entity_id;
+  /*
+   * At most 1,000; none means any attribute.
+   */
+  size_t n_attribute_id;
+  uint32_t *attribute_id;
+  /*
+   * Inclusive.
+   */
+  int64_t start_unix_us;
+  /*
+   * Exclusive.
+   */
+  int64_t end_unix_us;
+  Sluice__V1__ReadOptions *read;
+  protobuf_c_boolean allow_expensive;
+};
+#define SLUICE__V1__EXISTS_IN_RANGE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__exists_in_range_request__descriptor) \
+    , 0,NULL, 0,NULL, 0, 0, NULL, 0 }
+
+
+struct  Sluice__V1__ExistsInRangeResponse
+{
+  ProtobufCMessage base;
+  /*
+   * Those entities of the request that have at least one value there, each once, ascending.
+   */
+  size_t n_entity_id;
+  int64_t *entity_id;
+  Sluice__V1__Freshness *freshness;
+};
+#define SLUICE__V1__EXISTS_IN_RANGE_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__exists_in_range_response__descriptor) \
+    , 0,NULL, NULL }
 
 
 /* Sluice__V1__QueryHistoryRequest methods */
@@ -227,6 +346,44 @@ Sluice__V1__AggregateHistoryResponse *
 void   sluice__v1__aggregate_history_response__free_unpacked
                      (Sluice__V1__AggregateHistoryResponse *message,
                       ProtobufCAllocator *allocator);
+/* Sluice__V1__ExistsInRangeRequest methods */
+void   sluice__v1__exists_in_range_request__init
+                     (Sluice__V1__ExistsInRangeRequest         *message);
+size_t sluice__v1__exists_in_range_request__get_packed_size
+                     (const Sluice__V1__ExistsInRangeRequest   *message);
+size_t sluice__v1__exists_in_range_request__pack
+                     (const Sluice__V1__ExistsInRangeRequest   *message,
+                      uint8_t             *out);
+size_t sluice__v1__exists_in_range_request__pack_to_buffer
+                     (const Sluice__V1__ExistsInRangeRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__ExistsInRangeRequest *
+       sluice__v1__exists_in_range_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__exists_in_range_request__free_unpacked
+                     (Sluice__V1__ExistsInRangeRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Sluice__V1__ExistsInRangeResponse methods */
+void   sluice__v1__exists_in_range_response__init
+                     (Sluice__V1__ExistsInRangeResponse         *message);
+size_t sluice__v1__exists_in_range_response__get_packed_size
+                     (const Sluice__V1__ExistsInRangeResponse   *message);
+size_t sluice__v1__exists_in_range_response__pack
+                     (const Sluice__V1__ExistsInRangeResponse   *message,
+                      uint8_t             *out);
+size_t sluice__v1__exists_in_range_response__pack_to_buffer
+                     (const Sluice__V1__ExistsInRangeResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Sluice__V1__ExistsInRangeResponse *
+       sluice__v1__exists_in_range_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   sluice__v1__exists_in_range_response__free_unpacked
+                     (Sluice__V1__ExistsInRangeResponse *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Sluice__V1__QueryHistoryRequest_Closure)
@@ -240,6 +397,12 @@ typedef void (*Sluice__V1__AggregateHistoryRequest_Closure)
                   void *closure_data);
 typedef void (*Sluice__V1__AggregateHistoryResponse_Closure)
                  (const Sluice__V1__AggregateHistoryResponse *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__ExistsInRangeRequest_Closure)
+                 (const Sluice__V1__ExistsInRangeRequest *message,
+                  void *closure_data);
+typedef void (*Sluice__V1__ExistsInRangeResponse_Closure)
+                 (const Sluice__V1__ExistsInRangeResponse *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -256,6 +419,10 @@ struct Sluice__V1__HistoryService_Service
                             const Sluice__V1__AggregateHistoryRequest *input,
                             Sluice__V1__AggregateHistoryResponse_Closure closure,
                             void *closure_data);
+  void (*exists_in_range)(Sluice__V1__HistoryService_Service *service,
+                          const Sluice__V1__ExistsInRangeRequest *input,
+                          Sluice__V1__ExistsInRangeResponse_Closure closure,
+                          void *closure_data);
 };
 typedef void (*Sluice__V1__HistoryService_ServiceDestroy)(Sluice__V1__HistoryService_Service *);
 void sluice__v1__history_service__init (Sluice__V1__HistoryService_Service *service,
@@ -265,7 +432,8 @@ void sluice__v1__history_service__init (Sluice__V1__HistoryService_Service *serv
 #define SLUICE__V1__HISTORY_SERVICE__INIT(function_prefix__) \
     { SLUICE__V1__HISTORY_SERVICE__BASE_INIT,\
       function_prefix__ ## query_history,\
-      function_prefix__ ## aggregate_history  }
+      function_prefix__ ## aggregate_history,\
+      function_prefix__ ## exists_in_range  }
 void sluice__v1__history_service__query_history(ProtobufCService *service,
                                                 const Sluice__V1__QueryHistoryRequest *input,
                                                 Sluice__V1__QueryHistoryResponse_Closure closure,
@@ -274,14 +442,22 @@ void sluice__v1__history_service__aggregate_history(ProtobufCService *service,
                                                     const Sluice__V1__AggregateHistoryRequest *input,
                                                     Sluice__V1__AggregateHistoryResponse_Closure closure,
                                                     void *closure_data);
+void sluice__v1__history_service__exists_in_range(ProtobufCService *service,
+                                                  const Sluice__V1__ExistsInRangeRequest *input,
+                                                  Sluice__V1__ExistsInRangeResponse_Closure closure,
+                                                  void *closure_data);
 
 /* --- descriptors --- */
 
 extern const ProtobufCEnumDescriptor    sluice__v1__order__descriptor;
+extern const ProtobufCEnumDescriptor    sluice__v1__calendar_unit__descriptor;
+extern const ProtobufCEnumDescriptor    sluice__v1__fill__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__query_history_request__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__query_history_response__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__aggregate_history_request__descriptor;
 extern const ProtobufCMessageDescriptor sluice__v1__aggregate_history_response__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__exists_in_range_request__descriptor;
+extern const ProtobufCMessageDescriptor sluice__v1__exists_in_range_response__descriptor;
 extern const ProtobufCServiceDescriptor sluice__v1__history_service__descriptor;
 
 PROTOBUF_C__END_DECLS

@@ -29,6 +29,8 @@ public struct Configuration: Sendable {
   public var ingestBytesMax: Int
   /// How long a stop waits for accepted values to be written.
   public var drainGrace: Duration
+  /// Rows that one read of history may scan unless it is told to go on.
+  public var scanRowsMax: Int64
   /// How far in the future a value may be observed.
   public var futureLimit: Duration
   /// hour, day, week or month.
@@ -75,6 +77,9 @@ public struct Configuration: Sendable {
     }
     drainGrace = try reader.required(.drainGrace, "a time such as 10s, at most 1h") {
       duration($0, atMost: .seconds(3_600))
+    }
+    scanRowsMax = try reader.required(.scanRowsMax, "1 to 1000000000000") {
+      integer($0, 1...1_000_000_000_000).map { Int64($0) }
     }
     futureLimit = try reader.required(.futureLimit, "a time such as 1h, at most 365d") {
       duration($0, atMost: .seconds(365 * 86_400))

@@ -24,6 +24,8 @@ final class Connection: ReadinessHandler, FlushHandler {
   private var output = ByteQueue()
   private var sessions: [UInt32: any StreamHandler] = [:]
   private var deadlines: [UInt32: TimerID] = [:]
+  /// Calls that are given up with the connection.
+  private var reads: [UInt32: LoopTask] = [:]
 
   private var isFlushScheduled = false
   private var closesAfterFlush = false
@@ -73,6 +75,7 @@ final class Connection: ReadinessHandler, FlushHandler {
     heldBytes = 0
     for timer in deadlines.values { context.loop.cancel(timer) }
     deadlines.removeAll()
+    giveUpReads()
     _ = streams.endAll()
     let ended = sessions
     sessions.removeAll()
@@ -136,8 +139,15 @@ final class Connection: ReadinessHandler, FlushHandler {
   }
 
   /// The client has shut down its side: what it waits for is finished, everything else ends.
+  ///
+  /// A client that was killed looks the same, so its reads are given up after a while.
   private func inputEnded() {
     isInputEnded = true
+    if !reads.isEmpty {
+      _ = context.loop.schedule(at: context.loop.now + ServerLimits.halfClosedReadTimeMax) {
+        [weak self] in self?.giveUpReads()
+      }
+    }
     for (id, session) in sessions where !session.finishesByItself {
       sessions[id] = nil
       session.connectionClosed()
@@ -227,11 +237,19 @@ final class Connection: ReadinessHandler, FlushHandler {
       connection: id,
       sessionToken: durableToken
     )
-    context.worker.run(request, for: id, token)
+    let task = context.worker.run(request, for: id, token)
+    if method.endsWithCaller { reads[token.id] = task }
+  }
+
+  /// Cancels reads whose caller is gone, also in the database; each still writes its ending.
+  private func giveUpReads() {
+    for task in reads.values { task.cancel() }
+    reads.removeAll()
   }
 
   /// Ends a unary call with an error; a late one is dropped.
   func respond(_ token: StreamToken, _ status: Status) {
+    reads[token.id] = nil
     guard !isClosed, streams.end(token) else { return }
     cancelDeadline(token)
     context.figures[.unaryErrors] += 1
@@ -240,6 +258,7 @@ final class Connection: ReadinessHandler, FlushHandler {
 
   /// Ends a unary call with its answer; a late one is dropped.
   func respond(_ token: StreamToken, _ message: some WireMessage) {
+    reads[token.id] = nil
     guard !isClosed, streams.end(token) else { return }
     cancelDeadline(token)
     do throws(MessageError) {

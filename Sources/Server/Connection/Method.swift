@@ -9,7 +9,7 @@ enum Method: Sendable, Equatable {
   case write
   case resolveEntities, resolveAttributes, listAttributes, updateAttribute
   case upsertEntity, getEntity, batchGetEntities, listEntities
-  case queryHistory, aggregateHistory
+  case queryHistory, aggregateHistory, existsInRange
   case getStatus, listProducers, setNodeDrained
   case healthCheck, healthList, healthWatch
 
@@ -27,6 +27,7 @@ enum Method: Sendable, Equatable {
     table.add("sluice.v1.EntityService", "ListEntities", .unary, .listEntities)
     table.add("sluice.v1.HistoryService", "QueryHistory", .unary, .queryHistory)
     table.add("sluice.v1.HistoryService", "AggregateHistory", .unary, .aggregateHistory)
+    table.add("sluice.v1.HistoryService", "ExistsInRange", .unary, .existsInRange)
     table.add("sluice.v1.AdminService", "GetStatus", .unary, .getStatus)
     table.add("sluice.v1.AdminService", "ListProducers", .unary, .listProducers)
     table.add("sluice.v1.AdminService", "SetNodeDrained", .unary, .setNodeDrained)
@@ -40,6 +41,15 @@ enum Method: Sendable, Equatable {
   var worksWhileDraining: Bool {
     switch self {
     case .healthCheck, .healthList, .healthWatch, .getStatus: true
+    default: false
+    }
+  }
+
+  /// Whether it is given up when its caller is gone: reads with a statement of their own that may
+  /// take long.
+  var endsWithCaller: Bool {
+    switch self {
+    case .queryHistory, .aggregateHistory, .existsInRange, .listEntities: true
     default: false
     }
   }

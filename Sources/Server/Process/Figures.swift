@@ -45,6 +45,7 @@ enum Figure: Int, CaseIterable, Sendable {
   case readsDegraded
   case readWaits
   case cacheHits
+  case cacheShared
   case cacheHitRate
   case cacheMissesAbsent
   case cacheMissesTooOld
@@ -105,6 +106,7 @@ enum Figure: Int, CaseIterable, Sendable {
     case .readsDegraded: "reads.degraded"
     case .readWaits: "reads.waits"
     case .cacheHits: "cache.hits"
+    case .cacheShared: "cache.shared"
     case .cacheHitRate: "cache.hit_rate"
     case .cacheMissesAbsent: "cache.misses.absent"
     case .cacheMissesTooOld: "cache.misses.too_old"
@@ -177,8 +179,9 @@ enum Figure: Int, CaseIterable, Sendable {
     case .readsUnprovable: "Reads refused because the primary was silent."
     case .readsDegraded: "Answers older than asked for, to those who allow that."
     case .readWaits: "Reads that waited for a replica to catch up."
-    case .cacheHits: "Entities that the cache had."
-    case .cacheHitRate: "Part of the lookups that the cache answered."
+    case .cacheHits: "Entities that Redis had."
+    case .cacheShared: "Entities that another read brought which was under way."
+    case .cacheHitRate: "Part of the lookups that ended with either."
     case .cacheMissesAbsent: "Lookups of what the cache did not have."
     case .cacheMissesTooOld: "Lookups of what it had, proven up to too early a position."
     case .cacheMissesLeaseHeld: "Lookups of what another gateway was reading."
@@ -212,7 +215,8 @@ struct Figures: Sendable {
   mutating func add(_ cache: CacheStatistics) {
     func count(_ number: UInt64) -> Int64 { Int64(clamping: number) }
     func misses(_ reason: CacheMiss) -> Int64 { count(cache.misses[reason] ?? 0) }
-    self[.cacheHits] += count(cache.hits + cache.sharedHits)
+    self[.cacheHits] += count(cache.hits)
+    self[.cacheShared] += count(cache.sharedHits)
     self[.cacheMissesAbsent] += misses(.absent)
     self[.cacheMissesTooOld] += misses(.tooOld)
     self[.cacheMissesLeaseHeld] += misses(.leaseHeld)
@@ -236,8 +240,9 @@ struct Figures: Sendable {
       .cacheMissesAbsent, .cacheMissesTooOld, .cacheMissesLeaseHeld, .cacheMissesWaitTimeout,
       .cacheMissesAway, .cacheMissesEpochChanged, .cacheMissesOtherHistory,
     ]
-    let lookups = misses.reduce(self[.cacheHits]) { $0 + self[$1] }
-    self[.cacheHitRate] = lookups == 0 ? 0 : self[.cacheHits] * 100 / lookups
+    let hits = self[.cacheHits] + self[.cacheShared]
+    let lookups = misses.reduce(hits) { $0 + self[$1] }
+    self[.cacheHitRate] = lookups == 0 ? 0 : hits * 100 / lookups
   }
 
   /// Adds another worker's figures.

@@ -137,16 +137,12 @@ public enum Gateway {
             throw .cache(error)
           }
         }
-        guard storage.nodes.contains(where: { $0.origin == .replica }) else {
-          return .success(lines)
-        }
-        let primary = ReadNodeSettings(name: "primary", origin: .primary, dsn: storage.primary)
-        for node in [primary] + storage.nodes {
-          do throws(PostgresError) {
-            lines += try await advice(node, loop).map { "warning: \($0)" }
-          } catch {
-            throw .database(.replicaDSNs, error)
+        do throws(PostgresError) {
+          for sentence in try await advice(storage.primary, storage.nodes, loop) {
+            lines.append("warning: \(sentence)")
           }
+        } catch {
+          throw .database(.primaryDSN, error)
         }
         return .success(lines)
       } catch {
@@ -180,24 +176,33 @@ public enum Gateway {
     throw .otherDatabase(.pooledDSN)
   }
 
-  /// What should be set otherwise on a server, a sentence each.
+  /// What should be set otherwise on the servers, a sentence each.
+  ///
+  /// - Throws: when one of them cannot be asked.
   static func advice(
-    _ node: ReadNodeSettings,
+    _ primary: PostgresDSN,
+    _ nodes: [ReadNodeSettings],
     _ loop: EventLoop
   ) async throws(PostgresError) -> [String] {
-    let connection = try await PostgresConnection.connect(
-      to: node.dsn,
-      role: .direct("control"),
-      on: loop,
-      deadline: loop.now + .seconds(10)
-    )
-    defer { connection.close() }
-    return try await SettingsAdvice.sentences(
-      for: node.name,
-      node.origin,
-      on: connection,
-      deadline: loop.now + .seconds(10)
-    )
+    let primary = ReadNodeSettings(name: "primary", origin: .primary, dsn: primary)
+    var sentences: [String] = []
+    for node in [primary] + nodes {
+      let connection = try await PostgresConnection.connect(
+        to: node.dsn,
+        role: .direct("control"),
+        on: loop,
+        deadline: loop.now + .seconds(10)
+      )
+      defer { connection.close() }
+      sentences += try await SettingsAdvice.sentences(
+        for: node.name,
+        node.origin,
+        hasReplicas: nodes.contains { $0.origin == .replica },
+        on: connection,
+        deadline: loop.now + .seconds(10)
+      )
+    }
+    return sentences
   }
 
   /// Reads a connection string.

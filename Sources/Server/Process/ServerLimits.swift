@@ -28,6 +28,9 @@ enum ServerLimits {
   /// Longest time a unary call may take, whatever its caller says.
   static let unaryTimeMax = Duration.seconds(300)
 
+  /// How long reads go on of a client that has shut down its side: it may wait, or be gone.
+  static let halfClosedReadTimeMax = Duration.seconds(2)
+
   /// Longest time a batch waits for the catalog to be asked for its ids.
   static let learnTimeMax = Duration.seconds(20)
 

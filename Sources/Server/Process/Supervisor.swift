@@ -54,11 +54,12 @@ actor Supervisor {
   func start() async {
     do throws(GatewayError) {
       try watchSignals()
-      var storage = try StorageSettings(configuration)
-      let keeper: PartitionKeeper
-      (keeper, storage.cache) = try await prepare(storage)
+      let storage = try StorageSettings(configuration)
+      let (keeper, cache) = try await prepare(storage)
       self.keeper = keeper
-      try await startWorkers(storage)
+      var cached = storage
+      cached.cache = cache
+      try await startWorkers(cached)
       stage = .serving
       loop.spawn { await self.advise(storage.primary, storage.nodes) }
       await keepHouse(keeper, storage.primary)
@@ -118,18 +119,12 @@ actor Supervisor {
     }
   }
 
-  /// Says which settings of the servers should be otherwise; one that cannot be asked now is passed
-  /// over.
+  /// Says which settings of the servers should be otherwise.
   private func advise(_ primary: PostgresDSN, _ nodes: [ReadNodeSettings]) async {
-    guard nodes.contains(where: { $0.origin == .replica }) else { return }
-    let primary = ReadNodeSettings(name: "primary", origin: .primary, dsn: primary)
-    for node in [primary] + nodes {
-      do throws(PostgresError) {
-        let sentences = try await Gateway.advice(node, loop)
-        for sentence in sentences { log.warning("\(sentence)") }
-      } catch {
-        log.warning("\(node.name) could not be asked for its settings: \(error.operatorText)")
-      }
+    do throws(PostgresError) {
+      for sentence in try await Gateway.advice(primary, nodes, loop) { log.warning("\(sentence)") }
+    } catch {
+      log.warning("not every server could be asked for its settings: \(error.operatorText)")
     }
   }
 

@@ -30,7 +30,10 @@ actor Worker {
   }
 
   /// Starts a task of this actor that stays on its loop.
-  nonisolated func spawn(_ body: @escaping @Sendable (isolated Worker) async -> Void) {
+  @discardableResult
+  nonisolated func spawn(
+    _ body: @escaping @Sendable (isolated Worker) async -> Void
+  ) -> LoopTask {
     loop.spawn { await body(self) }
   }
 
@@ -144,8 +147,12 @@ actor Worker {
 
   // MARK: Work
 
-  /// Runs a unary call in a task of its own.
-  nonisolated func run(_ request: UnaryRequest, for id: ConnectionID, _ token: StreamToken) {
+  /// Runs a unary call in a task of its own; cancelling it ends what it does in the database.
+  nonisolated func run(
+    _ request: UnaryRequest,
+    for id: ConnectionID,
+    _ token: StreamToken
+  ) -> LoopTask {
     spawn { worker in await worker.answer(request, for: id, token) }
   }
 

@@ -24,6 +24,7 @@ struct Dispatch {
     case .listEntities: try await EntityService.listEntities(call.message(), call)
     case .queryHistory: try await HistoryService.queryHistory(call.message(), call)
     case .aggregateHistory: try await HistoryService.aggregateHistory(call.message(), call)
+    case .existsInRange: try await HistoryService.existsInRange(call.message(), call)
     case .getStatus: try await AdminService.getStatus(call.message(), call)
     case .listProducers: try await AdminService.listProducers(call.message(), call)
     case .setNodeDrained: try await AdminService.setNodeDrained(call.message(), call)

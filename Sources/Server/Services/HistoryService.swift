@@ -7,7 +7,6 @@ internal import Wire
 enum HistoryService {
   private static let pageDefault = 10_000
   private static let pageMax = 50_000
-  private static let bucketWidthMin: Int64 = 1_000
 
   static func queryHistory(
     _ message: QueryHistoryRequest,
@@ -23,12 +22,13 @@ enum HistoryService {
       message.endMicroseconds
     )
     query.isDescending = message.order == .descending
-    let page = try await call.storage { () throws(StorageError) in
+    let page = try await call.storage("attribute_id") { () throws(StorageError) in
       try await reader(call).values(
         query,
         pageToken: message.pageToken,
         limit: limit,
         bytesMax: RequestLimits.answerBytesMax,
+        scanRowsMax: scanRowsMax(call, message.allowExpensive),
         requirement,
         deadline: call.request.deadline
       )
@@ -57,15 +57,13 @@ enum HistoryService {
       message.startMicroseconds,
       message.endMicroseconds
     )
-    let width = message.bucketWidthMicroseconds
-    guard (bucketWidthMin...AggregateStatement.widthMax).contains(width) else {
-      throw .invalid("bucket_width_us", "must be 1000 (1 ms) to \(AggregateStatement.widthMax)")
-    }
+    let aggregate = try Aggregate(message)
     let (buckets, proof) = try await call.storage("attribute_id") { () throws(StorageError) in
       try await reader(call).buckets(
         query,
-        bucketWidthMicroseconds: width,
-        bucketsMax: RequestLimits.bucketsMax,
+        aggregate,
+        bucketsMax: aggregate.bucketsMax,
+        scanRowsMax: scanRowsMax(call, message.allowExpensive),
         requirement,
         deadline: call.request.deadline
       )
@@ -81,8 +79,34 @@ enum HistoryService {
       sums: buckets.sums,
       firsts: buckets.firsts,
       lasts: buckets.lasts,
+      stddevs: buckets.deviations,
+      percentiles: buckets.percentiles,
       freshness: Freshness(proof)
     )
+  }
+
+  static func existsInRange(
+    _ message: ExistsInRangeRequest,
+    _ call: Call
+  ) async throws(Status) -> ExistsInRangeResponse {
+    let requirement = try ReadRequirement(message.read, call)
+    let query = try query(
+      call,
+      message.entityIDs,
+      message.attributeIDs,
+      message.startMicroseconds,
+      message.endMicroseconds,
+      attributes: 0...RequestLimits.historyIDsMax
+    )
+    let (ids, proof) = try await call.storage("attribute_id") { () throws(StorageError) in
+      try await reader(call).entitiesWithValues(
+        query,
+        scanRowsMax: scanRowsMax(call, message.allowExpensive),
+        requirement,
+        deadline: call.request.deadline
+      )
+    }
+    return ExistsInRangeResponse(entityIDs: ids, freshness: Freshness(proof))
   }
 
   private static func query(
@@ -90,10 +114,11 @@ enum HistoryService {
     _ entityIDs: [Int64],
     _ attributeIDs: [UInt32],
     _ start: Int64,
-    _ end: Int64
+    _ end: Int64,
+    attributes: ClosedRange<Int> = 1...RequestLimits.historyIDsMax
   ) throws(Status) -> HistoryQuery {
     try Status.check("entity_id", count: entityIDs.count, 1...RequestLimits.historyIDsMax)
-    try Status.check("attribute_id", count: attributeIDs.count, 1...RequestLimits.historyIDsMax)
+    try Status.check("attribute_id", count: attributeIDs.count, attributes)
     guard start <= end else {
       throw .invalid("end_unix_us", "must not be before start_unix_us")
     }
@@ -106,57 +131,78 @@ enum HistoryService {
     )
   }
 
+  private static func scanRowsMax(_ call: Call, _ isAllowed: Bool) -> Int64? {
+    isAllowed ? nil : call.context.configuration.scanRowsMax
+  }
+
   private static func reader(_ call: Call) -> HistoryReader {
     HistoryReader(router: call.context.storage.router, catalog: call.context.storage.catalog)
   }
 }
 
-/// Puts the values of a page into columns.
-private struct ColumnsCollector: HistoryVisitor {
-  var columns = ColumnsBuilder()
+extension Aggregate {
+  private static let bucketWidthMin: Int64 = 1_000
 
-  mutating func number(_ value: Double, _ key: HistoryKey) {
-    columns.appendNumber(
-      value,
-      entityID: key.entityID,
-      attributeID: key.attributeID,
-      observedAtMicroseconds: key.observedAtMicroseconds
+  /// What a request asks for.
+  ///
+  /// - Throws: INVALID_ARGUMENT with the field.
+  fileprivate init(_ message: AggregateHistoryRequest) throws(Status) {
+    self.init(
+      try Aggregate.grid(message),
+      percentiles: message.percentiles,
+      hasDeviation: message.stddev,
+      fill: Aggregate.fill(message.fill)
     )
+    try Status.check("percentile", count: percentiles.count, 0...RequestLimits.percentilesMax)
+    for (index, fraction) in percentiles.enumerated() where !(0...1).contains(fraction) {
+      throw .invalid("percentile[\(index)]", "must be 0 to 1")
+    }
   }
 
-  mutating func integer(_ value: Int64, _ key: HistoryKey) {
-    columns.appendInteger(
-      value,
-      entityID: key.entityID,
-      attributeID: key.attributeID,
-      observedAtMicroseconds: key.observedAtMicroseconds
-    )
+  /// Buckets of an answer: with further figures fewer, so that it stays below a frame.
+  fileprivate var bucketsMax: Int {
+    let bytes = 76 + 8 * (percentiles.count + (hasDeviation ? 1 : 0))
+    return min(RequestLimits.bucketsMax, RequestLimits.answerBytesMax / bytes)
   }
 
-  mutating func flag(_ value: Bool, _ key: HistoryKey) {
-    columns.appendFlag(
-      value,
-      entityID: key.entityID,
-      attributeID: key.attributeID,
-      observedAtMicroseconds: key.observedAtMicroseconds
-    )
+  private static func grid(_ message: AggregateHistoryRequest) throws(Status) -> BucketGrid {
+    var zone: TimeZoneName?
+    if !message.timeZone.isEmpty {
+      zone = TimeZoneName(message.timeZone)
+      guard zone != nil else { throw Status(.unknownTimeZone) }
+    }
+    let width = message.bucketWidthMicroseconds
+    if let unit = BucketGrid.Unit(message.bucketUnit) {
+      guard width == 0 else { throw .invalid("bucket_width_us", "does not go with bucket_unit") }
+      return BucketGrid(.calendar(unit), zone: zone)
+    }
+    let widthMax = zone == nil ? BucketGrid.widthMax : BucketGrid.zonedWidthMax
+    guard (bucketWidthMin...widthMax).contains(width) else {
+      let days = zone == nil ? "" : " with a time_zone; bucket_unit has longer ones"
+      throw .invalid("bucket_width_us", "must be 1000 (1 ms) to \(widthMax)\(days)")
+    }
+    return BucketGrid(.width(width), zone: zone)
   }
 
-  mutating func label(_ text: RawSpan, _ key: HistoryKey) {
-    columns.appendLabel(
-      text,
-      entityID: key.entityID,
-      attributeID: key.attributeID,
-      observedAtMicroseconds: key.observedAtMicroseconds
-    )
+  private static func fill(_ fill: HistoryFill) -> Fill {
+    switch fill {
+    case .unspecified, .none: .none
+    case .empty: .empty
+    case .previous: .previous
+    }
   }
+}
 
-  mutating func document(_ json: RawSpan, _ key: HistoryKey) {
-    columns.appendDocument(
-      json,
-      entityID: key.entityID,
-      attributeID: key.attributeID,
-      observedAtMicroseconds: key.observedAtMicroseconds
-    )
+extension BucketGrid.Unit {
+  /// Nil when a width was asked for.
+  fileprivate init?(_ unit: CalendarUnit) {
+    switch unit {
+    case .unspecified: return nil
+    case .day: self = .day
+    case .week: self = .week
+    case .month: self = .month
+    case .quarter: self = .quarter
+    case .year: self = .year
+    }
   }
 }

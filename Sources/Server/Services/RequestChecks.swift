@@ -19,8 +19,10 @@ enum RequestLimits {
   /// Room for text and columns in an answer: a frame without 8 KiB for envelope, tokens and
   /// freshness.
   static let answerBytesMax = WireLimits.frameBodyBytesMax - 8_192
-  /// Buckets of an answer: 76 bytes each, so that 50,000 are 3.8 MB and stay below a frame.
+  /// Buckets of an answer without further figures: 76 bytes each, 3.8 MB.
   static let bucketsMax = 50_000
+  /// Percentiles of each bucket.
+  static let percentilesMax = 16
   /// Tokens that one read has to heed: two for each call that a connection may have in flight.
   static let floorTokensMax = 2_048
 }

@@ -100,6 +100,14 @@ extension Status {
         "a sum is beyond the range of a double",
         reason: "SUM_OVERFLOW"
       )
+    case .unknownTimeZone:
+      self = .invalid(
+        "time_zone",
+        "is no zone that the database knows; give a name such as Europe/Berlin",
+        reason: "UNKNOWN_TIME_ZONE"
+      )
+    case .tooExpensive(let cost, let rowsMax):
+      self = .tooExpensive(cost, rowsMax)
     case .valueTooLarge:
       self = Status(
         .outOfRange,
@@ -181,6 +189,19 @@ extension Status {
         metadata: [KeyValue("sqlstate", sqlstate.code)]
       )
     }
+  }
+
+  private static func tooExpensive(_ cost: ScanCost, _ rowsMax: Int64) -> Status {
+    Status(
+      .outOfRange,
+      "about \(cost.rows) rows in \(cost.pages) pages would have to be scanned, \(rowsMax) rows are"
+        + " allowed; ask for a shorter range of time, or set allow_expensive",
+      reason: "QUERY_TOO_EXPENSIVE",
+      metadata: [
+        KeyValue("rows", "\(cost.rows)"), KeyValue("pages", "\(cost.pages)"),
+        KeyValue("rows_max", "\(rowsMax)"), KeyValue("field", "allow_expensive"),
+      ]
+    )
   }
 
   private static let databaseUnavailable = unavailable(

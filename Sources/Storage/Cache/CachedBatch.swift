@@ -47,15 +47,15 @@ struct CachedBatch {
     if missing.isEmpty, let heldProof { return (answer(keys), heldProof) }
     // Without a proof what the cache had is of no use.
     let isHeld = heldUpTo == nil || heldProof != nil
-    var (found, proof) = try await read(isHeld ? missing : keys)
-    proof = entities.missed(proof, required)
+    let (found, readProof) = try await read(isHeld ? missing : keys)
+    var proof = entities.missed(readProof, required)
     guard isHeld else { return (found, proof) }
-    fill(missing, found, proof)
+    fill(missing, found, readProof)
     guard let heldProof else { return (answer(keys), proof) }
     guard heldProof.asOf.identity == proof.asOf.identity else {
       // A failover lies between: positions of two histories have no common proof.
-      (found, proof) = try await read(keys)
-      return (found, entities.missed(proof, required))
+      let (all, proof) = try await read(keys)
+      return (all, entities.missed(proof, required))
     }
     if heldProof.asOf.lsn < proof.asOf.lsn { proof.asOf = heldProof.asOf }
     proof.staleness = max(proof.staleness, heldProof.staleness)

@@ -2,8 +2,8 @@
 
 /// Ids of entities by their names; those that nobody asks for are forgotten.
 ///
-/// Names are what their bytes are: texts that Swift takes for equal, because they look the same, are
-/// two names.
+/// Names are what their bytes are: texts that Swift takes for equal, because they look the same,
+/// are two names.
 struct EntityNames {
   /// Of each of two generations, so at most 2 × (4 MiB + 32,768 × some 100 bytes).
   static let countMax = 32_768

@@ -225,7 +225,10 @@ public final class Catalog {
       if isAsking {
         let cell = WaitCell<Result<Bool, StorageError>>()
         waiters.append(cell)
-        _ = try await cell.wait().get()
+        let outcome = await cell.wait()
+        // Whoever asked was cancelled, and not this one: it asks again.
+        if case .failure(.postgres(.cancelled)) = outcome { continue }
+        _ = try outcome.get()
       } else {
         try await answerWaiting()
       }

@@ -36,8 +36,12 @@ public enum StorageError: Error, Equatable, Sendable {
   case notAggregable(index: Int)
   /// The answer has more buckets than allowed.
   case tooManyBuckets(max: Int)
-  /// A sum is beyond the range of a double.
+  /// A sum, or with deviations one of squares, is beyond the range of a double.
   case sumOverflow
+  /// The database knows no such time zone.
+  case unknownTimeZone
+  /// More rows than allowed lie in the range of a read that was not told to go on.
+  case tooExpensive(ScanCost, rowsMax: Int64)
   /// One value alone does not fit into an answer.
   case valueTooLarge
   /// The condition of a list makes no sense at this step.

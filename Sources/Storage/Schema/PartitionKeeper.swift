@@ -83,8 +83,9 @@ public final class PartitionKeeper {
   private var due: [Chore: MonotonicTime] = [:]
   /// Chores that failed last time: logged once, until they work again.
   private var failing: Set<Chore> = []
-  /// Whether another gateway has a cache and this one has not, or the other way round.
-  private var cachesDiffer = false
+  /// For how many beats another gateway has had a cache and this one has not, or the other way
+  /// round.
+  private var beatsWithOtherCache = 0
 
   /// A keeper whose chores are all due.
   ///
@@ -204,17 +205,15 @@ public final class PartitionKeeper {
       deadline: deadline
     )
     let differ = try result.bool(row: 0, column: 0) == true
-    if differ, !cachesDiffer {
+    beatsWithOtherCache = differ ? beatsWithOtherCache + 1 : 0
+    // A gateway that was started again with another setting is not its own other one.
+    if beatsWithOtherCache == 5 {
+      let who = settings.hasCache ? "another gateway of this database runs" : "this gateway runs"
       log(
-        settings.hasCache
-          ? "another gateway of this database runs without 'redis': what it writes reaches readers"
-            + " of the cache late, though within their bounds; give all gateways the same setting"
-          : "another gateway of this database has a cache, and this one runs without 'redis': what"
-            + " it writes reaches readers of the cache late, though within their bounds; give all"
-            + " gateways the same setting"
+        "\(who) without 'redis', beside one that has a cache: what it writes reaches readers of the"
+          + " cache late, though within their bounds; give all gateways the same setting"
       )
     }
-    cachesDiffer = differ
   }
 
   private func adopt(

@@ -56,6 +56,8 @@ public struct SchemaMigrator {
   @discardableResult
   public func migrate(_ progress: (Progress) -> Void = { _ in }) async throws(SchemaError) -> Int {
     let plan = try await plan()
+    // The role's own is made for reads.
+    _ = try await run("SET statement_timeout = 0")
     // Also with nothing to do: it looks for a newer database under the lock.
     _ = try await run(Migrations.statements[0])
     var count = 0

@@ -38,6 +38,9 @@ public struct QueryHistoryRequest: WireMessage, Equatable {
   /// How fresh the answer must be.
   public var read: ReadOptions
 
+  /// Also when more has to be scanned than the gateway allows.
+  public var allowExpensive: Bool
+
   /// Makes a message; what is left out has its default.
   public init(
     entityIDs: [Int64] = [],
@@ -47,7 +50,8 @@ public struct QueryHistoryRequest: WireMessage, Equatable {
     order: HistoryOrder = .unspecified,
     pageSize: Int32 = 0,
     pageToken: [UInt8] = [],
-    read: ReadOptions = ReadOptions()
+    read: ReadOptions = ReadOptions(),
+    allowExpensive: Bool = false
   ) {
     self.entityIDs = entityIDs
     self.attributeIDs = attributeIDs
@@ -57,6 +61,7 @@ public struct QueryHistoryRequest: WireMessage, Equatable {
     self.pageSize = pageSize
     self.pageToken = pageToken
     self.read = read
+    self.allowExpensive = allowExpensive
   }
 
   /// Unpacks a message and copies it out.
@@ -87,6 +92,7 @@ public struct QueryHistoryRequest: WireMessage, Equatable {
       try unsafe Field.message(c.pointee.read, "read") { (c) throws(MessageError) in
         try unsafe ReadOptions(c)
       } ?? ReadOptions()
+    allowExpensive = unsafe c.pointee.allow_expensive != 0
   }
 
   func build(
@@ -103,214 +109,7 @@ public struct QueryHistoryRequest: WireMessage, Equatable {
     unsafe c.pointee.page_size = pageSize
     unsafe c.pointee.page_token = try arena.binary(pageToken)
     unsafe c.pointee.read = try read.build(in: arena)
-    return unsafe c
-  }
-}
-
-/// Asks for figures by time bucket.
-public struct AggregateHistoryRequest: WireMessage, Equatable {
-  /// 1 to 1,000.
-  public var entityIDs: [Int64]
-
-  /// 1 to 1,000, of type number or integer.
-  public var attributeIDs: [UInt32]
-
-  /// Inclusive, in microseconds since 1970.
-  public var startMicroseconds: Int64
-
-  /// Exclusive, in microseconds since 1970.
-  public var endMicroseconds: Int64
-
-  /// At least 1 ms; at most 100,000 buckets in the whole answer.
-  public var bucketWidthMicroseconds: Int64
-
-  /// How fresh the answer must be.
-  public var read: ReadOptions
-
-  /// Makes a message; what is left out has its default.
-  public init(
-    entityIDs: [Int64] = [],
-    attributeIDs: [UInt32] = [],
-    startMicroseconds: Int64 = 0,
-    endMicroseconds: Int64 = 0,
-    bucketWidthMicroseconds: Int64 = 0,
-    read: ReadOptions = ReadOptions()
-  ) {
-    self.entityIDs = entityIDs
-    self.attributeIDs = attributeIDs
-    self.startMicroseconds = startMicroseconds
-    self.endMicroseconds = endMicroseconds
-    self.bucketWidthMicroseconds = bucketWidthMicroseconds
-    self.read = read
-  }
-
-  /// Unpacks a message and copies it out.
-  public init(decoding bytes: RawSpan, arena: MessageArena) throws(MessageError) {
-    self = try unsafe arena.unpack(bytes, sluice__v1__aggregate_history_request__unpack) {
-      (c) throws(MessageError) in
-      try unsafe Self(c)
-    }
-  }
-
-  /// Builds the message for packing, in the arena.
-  @_lifetime(borrow arena)
-  public func prepare(in arena: MessageArena) throws(MessageError) -> PreparedMessage {
-    let message = try unsafe build(in: arena)
-    return unsafe PreparedMessage(message, in: arena)
-  }
-
-  init(_ c: UnsafeMutablePointer<Sluice__V1__AggregateHistoryRequest>) throws(MessageError) {
-    try unsafe Field.check(c.pointee.base)
-    entityIDs = unsafe Field.array(c.pointee.entity_id, c.pointee.n_entity_id)
-    attributeIDs = unsafe Field.array(c.pointee.attribute_id, c.pointee.n_attribute_id)
-    startMicroseconds = unsafe c.pointee.start_unix_us
-    endMicroseconds = unsafe c.pointee.end_unix_us
-    bucketWidthMicroseconds = unsafe c.pointee.bucket_width_us
-    read =
-      try unsafe Field.message(c.pointee.read, "read") { (c) throws(MessageError) in
-        try unsafe ReadOptions(c)
-      } ?? ReadOptions()
-  }
-
-  func build(
-    in arena: MessageArena
-  ) throws(MessageError) -> UnsafeMutablePointer<Sluice__V1__AggregateHistoryRequest> {
-    let c = try unsafe arena.make(sluice__v1__aggregate_history_request__init)
-    unsafe c.pointee.n_entity_id = entityIDs.count
-    unsafe c.pointee.entity_id = try arena.array(entityIDs)
-    unsafe c.pointee.n_attribute_id = attributeIDs.count
-    unsafe c.pointee.attribute_id = try arena.array(attributeIDs)
-    unsafe c.pointee.start_unix_us = startMicroseconds
-    unsafe c.pointee.end_unix_us = endMicroseconds
-    unsafe c.pointee.bucket_width_us = bucketWidthMicroseconds
-    unsafe c.pointee.read = try read.build(in: arena)
-    return unsafe c
-  }
-}
-
-/// Parallel columns, one entry per entity, attribute and bucket that has values, in that order.
-public struct AggregateHistoryResponse: WireMessage, Equatable {
-  /// Entity of each entry.
-  public var entityIDs: [Int64]
-
-  /// Attribute of each entry.
-  public var attributeIDs: [UInt32]
-
-  /// Start of the bucket of each entry, in microseconds since 1970.
-  public var bucketStartsMicroseconds: [Int64]
-
-  /// Values in the bucket.
-  public var counts: [UInt64]
-
-  /// Smallest value.
-  public var minima: [Double]
-
-  /// Largest value.
-  public var maxima: [Double]
-
-  /// Sum by count.
-  public var averages: [Double]
-
-  /// Sum of the values.
-  public var sums: [Double]
-
-  /// Value observed first.
-  public var firsts: [Double]
-
-  /// Value observed last.
-  public var lasts: [Double]
-
-  /// Proof of the age of the answer.
-  public var freshness: Freshness?
-
-  /// Makes a message; what is left out has its default.
-  public init(
-    entityIDs: [Int64] = [],
-    attributeIDs: [UInt32] = [],
-    bucketStartsMicroseconds: [Int64] = [],
-    counts: [UInt64] = [],
-    minima: [Double] = [],
-    maxima: [Double] = [],
-    averages: [Double] = [],
-    sums: [Double] = [],
-    firsts: [Double] = [],
-    lasts: [Double] = [],
-    freshness: Freshness? = nil
-  ) {
-    self.entityIDs = entityIDs
-    self.attributeIDs = attributeIDs
-    self.bucketStartsMicroseconds = bucketStartsMicroseconds
-    self.counts = counts
-    self.minima = minima
-    self.maxima = maxima
-    self.averages = averages
-    self.sums = sums
-    self.firsts = firsts
-    self.lasts = lasts
-    self.freshness = freshness
-  }
-
-  /// Unpacks a message and copies it out.
-  public init(decoding bytes: RawSpan, arena: MessageArena) throws(MessageError) {
-    self = try unsafe arena.unpack(bytes, sluice__v1__aggregate_history_response__unpack) {
-      (c) throws(MessageError) in
-      try unsafe Self(c)
-    }
-  }
-
-  /// Builds the message for packing, in the arena.
-  @_lifetime(borrow arena)
-  public func prepare(in arena: MessageArena) throws(MessageError) -> PreparedMessage {
-    let message = try unsafe build(in: arena)
-    return unsafe PreparedMessage(message, in: arena)
-  }
-
-  init(_ c: UnsafeMutablePointer<Sluice__V1__AggregateHistoryResponse>) throws(MessageError) {
-    try unsafe Field.check(c.pointee.base)
-    entityIDs = unsafe Field.array(c.pointee.entity_id, c.pointee.n_entity_id)
-    attributeIDs = unsafe Field.array(c.pointee.attribute_id, c.pointee.n_attribute_id)
-    bucketStartsMicroseconds = unsafe Field.array(
-      c.pointee.bucket_start_unix_us,
-      c.pointee.n_bucket_start_unix_us
-    )
-    counts = unsafe Field.array(c.pointee.count, c.pointee.n_count)
-    minima = unsafe Field.array(c.pointee.min, c.pointee.n_min)
-    maxima = unsafe Field.array(c.pointee.max, c.pointee.n_max)
-    averages = unsafe Field.array(c.pointee.average, c.pointee.n_average)
-    sums = unsafe Field.array(c.pointee.sum, c.pointee.n_sum)
-    firsts = unsafe Field.array(c.pointee.first, c.pointee.n_first)
-    lasts = unsafe Field.array(c.pointee.last, c.pointee.n_last)
-    freshness = try unsafe Field.message(c.pointee.freshness, "freshness") {
-      (c) throws(MessageError) in
-      try unsafe Freshness(c)
-    }
-  }
-
-  func build(
-    in arena: MessageArena
-  ) throws(MessageError) -> UnsafeMutablePointer<Sluice__V1__AggregateHistoryResponse> {
-    let c = try unsafe arena.make(sluice__v1__aggregate_history_response__init)
-    unsafe c.pointee.n_entity_id = entityIDs.count
-    unsafe c.pointee.entity_id = try arena.array(entityIDs)
-    unsafe c.pointee.n_attribute_id = attributeIDs.count
-    unsafe c.pointee.attribute_id = try arena.array(attributeIDs)
-    unsafe c.pointee.n_bucket_start_unix_us = bucketStartsMicroseconds.count
-    unsafe c.pointee.bucket_start_unix_us = try arena.array(bucketStartsMicroseconds)
-    unsafe c.pointee.n_count = counts.count
-    unsafe c.pointee.count = try arena.array(counts)
-    unsafe c.pointee.n_min = minima.count
-    unsafe c.pointee.min = try arena.array(minima)
-    unsafe c.pointee.n_max = maxima.count
-    unsafe c.pointee.max = try arena.array(maxima)
-    unsafe c.pointee.n_average = averages.count
-    unsafe c.pointee.average = try arena.array(averages)
-    unsafe c.pointee.n_sum = sums.count
-    unsafe c.pointee.sum = try arena.array(sums)
-    unsafe c.pointee.n_first = firsts.count
-    unsafe c.pointee.first = try arena.array(firsts)
-    unsafe c.pointee.n_last = lasts.count
-    unsafe c.pointee.last = try arena.array(lasts)
-    if let freshness { unsafe c.pointee.freshness = try freshness.build(in: arena) }
+    unsafe c.pointee.allow_expensive = allowExpensive ? 1 : 0
     return unsafe c
   }
 }

@@ -8,177 +8,166 @@ internal import Wire
 struct AggregateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "aggregate",
-    abstract: "Show counts, extremes and averages of stored values by time bucket.",
+    abstract: "Show counts, extremes, averages and percentiles of stored values by time bucket.",
     discussion: """
-      For attributes of type number or integer. Buckets without values are left out; they start at \
-      multiples of their width since 1970, in UTC.
+      For attributes of type number or integer. Buckets start at multiples of their width since \
+      1970 in UTC; with --zone at those since local midnight. Days, weeks, months, quarters and \
+      years are those of the calendar there: a day has 23 or 25 hours when clocks are changed.
 
       Examples:
         sluice aggregate web1 cpu_percent --every 1h --from -24h
         sluice aggregate web1 cpu_percent load --every 1d --from 2014-02-14 --to 2014-03-01 --json
+        sluice aggregate web1 latency --every 5m --percentiles 50,95,99.9 --stddev
+        sluice aggregate web1 energy --every month --zone Europe/Berlin --from 2014-01-01 --fill empty
+        sluice aggregate web1 cpu_percent --every 1h --from -7d --fill previous --chart
 
-      Exit codes: 0 done, also when nothing was stored; 64 wrong arguments; 66 there is no such \
-      entity or attribute; 69 no gateway, or none fresh enough.
+      Exit codes: 0 done, also when nothing was stored; 64 wrong arguments, or too much to scan; \
+      66 there is no such entity or attribute; 69 no gateway, or none fresh enough.
       """
   )
 
-  @Argument(help: "The entity's key, or #id.")
-  var entity: String
-
-  @Argument(help: "Names of attributes.")
-  var attributes: [String]
+  @OptionGroup var series: SeriesOptions
 
   @Option(
-    help: ArgumentHelp("Width of a bucket, 1ms or more.", valueName: "duration"),
-    transform: OptionText.duration
+    help: ArgumentHelp(
+      "Width of a bucket, 1ms or more, or day, week, month, quarter or year.",
+      valueName: "duration|unit"
+    )
   )
-  var every: Duration = .seconds(3_600)
+  var every = BucketOption.width(.seconds(3_600))
+
+  @Option(help: ArgumentHelp("Time zone of the IANA database; default: UTC.", valueName: "name"))
+  var zone = ""
+
+  @Option(
+    help: ArgumentHelp("Percentiles, 0 to 100, separated by commas.", valueName: "percent,…"),
+    transform: PercentList.init
+  )
+  var percentiles = PercentList()
+
+  @Flag(help: "Also the standard deviation.")
+  var stddev = false
+
+  @Option(help: "Buckets without values: none leaves them out, empty shows them, previous repeats.")
+  var fill = FillOption.none
+
+  @Flag(help: "Draw the averages of one attribute.")
+  var chart = false
 
   @OptionGroup(title: "Range") var time: TimeRangeOptions
+  @OptionGroup var cost: CostOptions
   @OptionGroup(title: "Freshness") var level: ReadLevelOptions
   @OptionGroup(title: "Output") var output: OutputOptions
   @OptionGroup(title: "Gateway") var gateway: GatewayOptions
 
   func validate() throws {
-    guard every >= .milliseconds(1) else { throw ValidationError("--every is at least 1ms") }
+    guard !chart || series.entities.count == 1 && series.attributes.count == 1 else {
+      throw ValidationError("a chart shows one attribute of one entity; name one of each")
+    }
+    guard !chart || output.format == .table else {
+      throw ValidationError("--chart does not go with --json or --csv")
+    }
   }
 
   func run() throws {
     let range = try time.range()
     let command = self
     try GatewaySession.run(gateway) { session in
-      let entity = try await session.entity(command.entity)
-      let attributes = try await session.attributes(command.attributes)
-      let request = AggregateHistoryRequest(
-        entityIDs: [entity.id],
-        attributeIDs: attributes.map(\.attributeID),
-        startMicroseconds: range.lowerBound,
-        endMicroseconds: range.upperBound,
-        bucketWidthMicroseconds: command.every.wholeMilliseconds * 1_000,
-        read: command.level.options
+      let entities = try await session.entities(command.series.entities)
+      let attributes = try await session.attributes(command.series.attributes)
+      let response = try await session.aggregateHistory(
+        command.request(range, entities, attributes)
       )
-      let response = try await session.aggregateHistory(request)
       let printer = try BucketPrinter(
-        entity: entity.key,
+        entities: entities,
         attributes: attributes,
+        percents: command.percentiles.percents,
+        hasDeviation: command.stddev,
         response: response
       )
-      try printer.print(command.output.format)
+      try command.chart ? printer.draw() : printer.print(command.output.format)
+    }
+  }
+
+  private func request(
+    _ range: Range<Int64>,
+    _ entities: [GatewaySession.NamedEntity],
+    _ attributes: [Attribute]
+  ) -> AggregateHistoryRequest {
+    var request = AggregateHistoryRequest(
+      entityIDs: entities.map(\.id),
+      attributeIDs: attributes.map(\.attributeID),
+      startMicroseconds: range.lowerBound,
+      endMicroseconds: range.upperBound,
+      read: level.options,
+      timeZone: zone,
+      percentiles: percentiles.percents.map { $0 / 100 },
+      stddev: stddev,
+      fill: fill.onWire,
+      allowExpensive: cost.allowExpensive
+    )
+    switch every {
+    case .width(let width): request.bucketWidthMicroseconds = width.wholeMilliseconds * 1_000
+    case .calendar(let unit): request.bucketUnit = unit
+    }
+    return request
+  }
+}
+
+/// What `--every` says.
+enum BucketOption: ExpressibleByArgument, Equatable, Sendable {
+  case width(Duration)
+  case calendar(CalendarUnit)
+
+  init?(argument: String) {
+    if let unit = CalendarUnit.allCases.first(where: { "\($0)" == argument && $0 != .unspecified })
+    {
+      self = .calendar(unit)
+    } else if let width = try? DurationText.parse(argument), width >= .milliseconds(1) {
+      // The parser says what was expected, whatever is wrong with it.
+      self = .width(width)
+    } else {
+      return nil
+    }
+  }
+
+  var defaultValueDescription: String {
+    switch self {
+    case .width(.seconds(3_600)): "1h"
+    case .width(let width): Quantity.duration(width)
+    case .calendar(let unit): "\(unit)"
     }
   }
 }
 
-/// Prints time buckets.
-private struct BucketPrinter {
-  private static let figures = ["count", "min", "average", "max", "sum", "first", "last"]
+/// What `--fill` says.
+enum FillOption: String, ExpressibleByArgument, CaseIterable, Sendable {
+  case none
+  case empty
+  case previous
 
-  let entity: String
-  let names: [UInt32: String]
-  let response: AggregateHistoryResponse
-
-  init(entity: String, attributes: [Attribute], response: AggregateHistoryResponse) throws {
-    let count = response.bucketStartsMicroseconds.count
-    let columns = [
-      response.attributeIDs.count, response.counts.count, response.minima.count,
-      response.maxima.count, response.averages.count, response.sums.count, response.firsts.count,
-      response.lasts.count,
-    ]
-    guard columns.allSatisfy({ $0 == count }) else {
-      throw CommandFailure("the gateway's answer has columns of different lengths", .internal)
-    }
-    self.entity = entity
-    self.response = response
-    names = Dictionary(attributes.map { ($0.attributeID, $0.name) }, uniquingKeysWith: { $1 })
-  }
-
-  func print(_ format: OutputFormat) throws {
-    switch format {
-    case .table: try StandardStream.output.write(table())
-    case .json: try StandardStream.output.write(json())
-    case .csv:
-      try StandardStream.output.write(csv())
-      StandardStream.error.note(FreshnessText.line(response.freshness) + "\n")
+  var onWire: HistoryFill {
+    switch self {
+    case .none: .none
+    case .empty: .empty
+    case .previous: .previous
     }
   }
+}
 
-  private func name(_ index: Int) -> String { names[response.attributeIDs[index]] ?? "?" }
+/// Percentiles as people write them: 50,95,99.9.
+struct PercentList: Sendable {
+  /// From 0 to 100.
+  var percents: [Double] = []
 
-  private func time(_ index: Int) -> String {
-    Timestamp(microseconds: response.bucketStartsMicroseconds[index]).description
-  }
+  init() {}
 
-  /// The doubles of a bucket in the order of `figures`, the count apart.
-  private func values(_ index: Int) -> [Double] {
-    [
-      response.minima[index], response.averages[index], response.maxima[index],
-      response.sums[index], response.firsts[index], response.lasts[index],
-    ]
-  }
-
-  private func table() -> String {
-    let indices = response.bucketStartsMicroseconds.indices
-    guard !indices.isEmpty else {
-      return "no values in this range; choose another one with --from and --to\n"
-        + "\(FreshnessText.line(response.freshness))\n"
-    }
-    let hasNames = names.count > 1
-    let titles = ["from"] + (hasNames ? ["attribute"] : []) + Self.figures
-    var table = Table(
-      titles,
-      alignments: titles.map { Self.figures.contains($0) ? .right : .left }
-    )
-    for index in indices {
-      let figures = values(index).map(Self.cell)
-      table.append(
-        [time(index)] + (hasNames ? [name(index)] : []) + ["\(response.counts[index])"] + figures
-      )
-    }
-    return table.render()
-      + "\n\(Quantity.grouped(indices.count)) buckets; \(FreshnessText.line(response.freshness))\n"
-  }
-
-  /// With the three digits after the point that a table has room for, where they say enough.
-  private static func cell(_ number: Double) -> String {
-    let isPlain = number == 0 || (abs(number) >= 0.1 && abs(number) < 1e12)
-    return isPlain
-      ? Quantity.decimal(number, digits: 3, keepsZeros: true) : ValueText.cell(number)
-  }
-
-  private func json() -> String {
-    var json = JSONWriter()
-    json.beginObject()
-    json.key("entity")
-    json.value(entity)
-    json.key("buckets")
-    json.beginArray()
-    for index in response.bucketStartsMicroseconds.indices {
-      json.beginObject()
-      json.key("from")
-      json.value(time(index))
-      json.key("attribute")
-      json.value(name(index))
-      json.key("count")
-      json.value(response.counts[index])
-      for (title, value) in zip(Self.figures.dropFirst(), values(index)) {
-        json.key(title)
-        json.value(value)
+  init(_ text: String) throws {
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+      guard let percent = Double(part), (0...100).contains(percent) else {
+        throw ValidationError("'\(part)' is no percentile from 0 to 100")
       }
-      json.endObject()
+      percents.append(percent)
     }
-    json.endArray()
-    json.key("freshness")
-    FreshnessText.write(response.freshness, to: &json)
-    json.endObject()
-    return json.take()
-  }
-
-  private func csv() -> String {
-    var csv = CSVWriter()
-    csv.write(["from", "entity", "attribute"] + Self.figures)
-    for index in response.bucketStartsMicroseconds.indices {
-      let figures = values(index).map { JSONWriter.text(of: $0) }
-      csv.write([time(index), entity, name(index), "\(response.counts[index])"] + figures)
-    }
-    return csv.take()
   }
 }

@@ -7,7 +7,7 @@ internal import Wire
 struct HistoryCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "history",
-    abstract: "Show stored values of an entity, one by one.",
+    abstract: "Show stored values of entities, one by one.",
     discussion: """
       Times are those at which values were observed. One numeric attribute is drawn as a chart when \
       the output is a terminal; --no-chart shows its values. What --csv prints, 'sluice import' \
@@ -16,6 +16,7 @@ struct HistoryCommand: ParsableCommand {
       Examples:
         sluice history web1 cpu_percent --from -2h
         sluice history web1 cpu_percent load --from 2014-02-14 --to 2014-02-15 --csv
+        sluice history web1 cpu_percent --entity web2 --entity web3 --from -5m
         sluice history web1 cpu_percent --from now-7d --order desc --limit 10 --no-chart
 
       Exit codes: 0 done, also when nothing was stored; 64 wrong arguments; 66 there is no such \
@@ -23,12 +24,7 @@ struct HistoryCommand: ParsableCommand {
       """
   )
 
-  @Argument(help: "The entity's key, or #id.")
-  var entity: String
-
-  @Argument(help: "Names of attributes.")
-  var attributes: [String]
-
+  @OptionGroup var series: SeriesOptions
   @OptionGroup(title: "Range") var time: TimeRangeOptions
 
   @Option(
@@ -46,13 +42,16 @@ struct HistoryCommand: ParsableCommand {
   @Flag(inversion: .prefixedNo, help: "Draw the values of one numeric attribute.")
   var chart: Bool?
 
+  @OptionGroup var cost: CostOptions
   @OptionGroup(title: "Freshness") var level: ReadLevelOptions
   @OptionGroup(title: "Output") var output: OutputOptions
   @OptionGroup(title: "Gateway") var gateway: GatewayOptions
 
   func validate() throws {
-    guard chart != true || attributes.count == 1 else {
-      throw ValidationError("a chart shows one attribute; name one, or leave --chart out")
+    guard chart != true || isOneSeries else {
+      throw ValidationError(
+        "a chart shows one attribute of one entity; name one of each, or leave --chart out"
+      )
     }
     guard chart != true || output.format == .table else {
       throw ValidationError("--chart does not go with --json or --csv")
@@ -63,24 +62,24 @@ struct HistoryCommand: ParsableCommand {
     let range = try time.range()
     let command = self
     try GatewaySession.run(gateway) { session in
-      let entity = try await session.entity(command.entity)
-      let attributes = try await session.attributes(command.attributes)
+      let entities = try await session.entities(command.series.entities)
+      let attributes = try await session.attributes(command.series.attributes)
       let isChart = try command.drawsChart(attributes)
       let limit =
         command.limit ?? (isChart ? 200_000 : command.output.format == .table ? 1_000 : .max)
       var printer = HistoryPrinter(
-        entity: entity.key,
-        entityID: entity.id,
+        entities: entities,
         attributes: attributes,
         form: isChart ? .chart : .rows(command.output.format)
       )
       var request = QueryHistoryRequest(
-        entityIDs: [entity.id],
+        entityIDs: entities.map(\.id),
         attributeIDs: attributes.map(\.attributeID),
         startMicroseconds: range.lowerBound,
         endMicroseconds: range.upperBound,
         order: command.order == .asc ? .ascending : .descending,
-        read: command.level.options
+        read: command.level.options,
+        allowExpensive: command.cost.allowExpensive
       )
       var remaining = limit
       var freshness: Freshness?
@@ -98,9 +97,11 @@ struct HistoryCommand: ParsableCommand {
     }
   }
 
+  private var isOneSeries: Bool { series.entities.count == 1 && series.attributes.count == 1 }
+
   private func drawsChart(_ attributes: [Attribute]) throws -> Bool {
     let isNumeric =
-      attributes.count == 1 && [.number, .integer].contains(attributes[0].valueType)
+      isOneSeries && [.number, .integer].contains(attributes[0].valueType)
     guard isNumeric || chart != true else {
       throw CommandFailure(
         "'\(attributes[0].name)' is a \(attributes[0].valueType.name) and cannot be drawn;"

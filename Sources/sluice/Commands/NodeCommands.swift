@@ -6,7 +6,7 @@ internal import Wire
 struct DrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "drain",
-    abstract: "Take a replica or the warehouse out of a gateway's reads.",
+    abstract: "Take a replica, the warehouse or the cache out of a gateway's reads.",
     discussion: """
       Reads that run there finish, new ones go elsewhere. It holds for this gateway, until \
       'sluice restore' or its end.
@@ -14,6 +14,7 @@ struct DrainCommand: ParsableCommand {
       Examples:
         sluice drain replica-2
         sluice drain warehouse --gateway 10.0.0.5:7171
+        sluice drain cache
 
       Exit codes: 0 done; 64 it is the primary; 66 there is no such node; 69 no gateway answers.
       """

@@ -25,6 +25,7 @@ struct ServeCommand: ParsableCommand {
         sluice serve --primary-dsn postgresql://sluice@db/sluice
         sluice serve --config /etc/sluice.conf --log-level debug
         sluice serve --config /etc/sluice.conf --check
+        sluice serve --primary-dsn postgresql://sluice@db/sluice --redis redis://:secret@cache:6379
 
       Exit codes: 0 stopped as asked, or the check passed; 64 wrong arguments; 66, 74 the file \
       cannot be read; 69 database or address not available; 70 a fault; 78 wrong configuration.

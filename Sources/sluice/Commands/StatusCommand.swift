@@ -11,7 +11,8 @@ struct StatusCommand: ParsableCommand {
     discussion: """
       The first table shows the servers that answer reads: the state of their circuit breaker, the \
       log position up to which everything is proven to be visible there, how old that is at most, \
-      and what they did. CSV has the figures only.
+      and what they did. The cache has a line there, too; its hit rate, the reasons of its misses, \
+      its epochs and what it was told stand among the figures (cache.…). CSV has the figures only.
 
       Examples:
         sluice status

@@ -88,6 +88,18 @@ struct GatewaySession: Sendable {
     return NamedEntity(id: id, key: name)
   }
 
+  /// Entities that a user named, each once, in the order of their names.
+  ///
+  /// - Throws: as `entity`.
+  func entities(_ names: [String]) async throws -> [NamedEntity] {
+    var entities: [NamedEntity] = []
+    for name in names {
+      let entity = try await entity(name)
+      if !entities.contains(where: { $0.id == entity.id }) { entities.append(entity) }
+    }
+    return entities
+  }
+
   /// Runs a call; NOT_FOUND becomes a sentence that names what is missing.
   private func explaining<Value: Sendable>(
     _ missing: String,
@@ -206,6 +218,11 @@ struct GatewaySession: Sendable {
     _ request: AggregateHistoryRequest
   ) async throws -> AggregateHistoryResponse {
     try await client.read("sluice.v1.HistoryService", "AggregateHistory", request, within: timeout)
+  }
+
+  /// Which entities have stored values.
+  func existsInRange(_ request: ExistsInRangeRequest) async throws -> ExistsInRangeResponse {
+    try await client.read("sluice.v1.HistoryService", "ExistsInRange", request, within: timeout)
   }
 
   /// What the gateway is and has counted.

@@ -22,6 +22,7 @@ struct SettingOptions: ParsableArguments, Sendable {
   var connectionsMax: String?
   @Option(name: name(.ingestMemory), help: help(.ingestMemory, "size")) var ingestMemory: String?
   @Option(name: name(.drainGrace), help: help(.drainGrace, "duration")) var drainGrace: String?
+  @Option(name: name(.scanRowsMax), help: help(.scanRowsMax, "n")) var scanRowsMax: String?
   @Option(name: name(.futureLimit), help: help(.futureLimit, "duration")) var futureLimit: String?
   @Option(name: name(.partitionWidth), help: help(.partitionWidth, "width"))
   var partitionWidth: String?
@@ -46,6 +47,7 @@ struct SettingOptions: ParsableArguments, Sendable {
     case .connectionsMax: connectionsMax
     case .ingestMemory: ingestMemory
     case .drainGrace: drainGrace
+    case .scanRowsMax: scanRowsMax
     case .futureLimit: futureLimit
     case .partitionWidth: partitionWidth
     case .partitionsAhead: partitionsAhead

@@ -11,8 +11,8 @@ struct HistoryPrinter {
     case chart
   }
 
-  private let entity: String
-  private let entityID: Int64
+  private let entities: [GatewaySession.NamedEntity]
+  private let keys: [Int64: String]
   private let attributes: [Attribute]
   private let byID: [UInt32: Attribute]
   private let form: Form
@@ -22,13 +22,15 @@ struct HistoryPrinter {
   private var table: Table
   private var samples: [ChartSample] = []
 
-  init(entity: String, entityID: Int64, attributes: [Attribute], form: Form) {
-    self.entity = entity
-    self.entityID = entityID
+  init(entities: [GatewaySession.NamedEntity], attributes: [Attribute], form: Form) {
+    self.entities = entities
+    keys = Dictionary(entities.map { ($0.id, $0.key) }, uniquingKeysWith: { $1 })
     self.attributes = attributes
     self.form = form
     byID = Dictionary(attributes.map { ($0.attributeID, $0) }, uniquingKeysWith: { $1 })
-    let titles = attributes.count > 1 ? ["observed at", "attribute"] : ["observed at"]
+    let titles =
+      ["observed at"] + (entities.count > 1 ? ["entity"] : [])
+      + (attributes.count > 1 ? ["attribute"] : [])
     table = Table(
       titles + ["value", "unit"],
       alignments: titles.map { _ in .left } + [.right],
@@ -43,10 +45,17 @@ struct HistoryPrinter {
     case .rows(.csv): csv.write(["time", "entity", "attribute", "value", "type"])
     case .rows(.json):
       json.beginObject()
-      json.key("entity")
-      json.value(entity)
-      json.key("entity_id")
-      json.value(entityID)
+      json.key("entities")
+      json.beginArray()
+      for entity in entities {
+        json.beginObject()
+        json.key("entity")
+        json.value(entity.key)
+        json.key("entity_id")
+        json.value(entity.id)
+        json.endObject()
+      }
+      json.endArray()
       json.key("attributes")
       json.beginArray()
       for attribute in attributes { CatalogText.write(attribute, to: &json) }
@@ -61,13 +70,15 @@ struct HistoryPrinter {
     for row in rows {
       count += 1
       let attribute = byID[row.attributeID] ?? Attribute(attributeID: row.attributeID)
+      let entity = keys[row.entityID] ?? "#\(row.entityID)"
       switch form {
       case .chart:
         if let value = row.value.chartValue {
           samples.append(ChartSample(time: row.time, value: value))
         }
       case .rows(.table):
-        let names = attributes.count > 1 ? [attribute.name] : []
+        let names =
+          (entities.count > 1 ? [entity] : []) + (attributes.count > 1 ? [attribute.name] : [])
         table.append([row.time.description] + names + [ValueText.cell(row.value), attribute.unit])
       case .rows(.csv):
         csv.write([
@@ -78,6 +89,8 @@ struct HistoryPrinter {
         json.beginObject()
         json.key("time")
         json.value(row.time.description)
+        json.key("entity")
+        json.value(entity)
         json.key("attribute")
         json.value(attribute.name)
         json.key("value")
@@ -127,7 +140,10 @@ struct HistoryPrinter {
   }
 
   private func drawn() -> String {
-    guard let attribute = attributes.first, !samples.isEmpty else { return "" }
+    guard let attribute = attributes.first, let entity = entities.first?.key, !samples.isEmpty
+    else {
+      return ""
+    }
     let unit = attribute.unit.isEmpty ? "" : " (\(attribute.unit))"
     let values = samples.map(\.value).filter(\.isFinite)
     let chart = ChartText.render(samples, title: "\(entity)  \(attribute.name)\(unit)")

@@ -15,6 +15,9 @@ struct CommandFailure: Error, CustomStringConvertible {
   /// What the shell is told.
   let status: ExitStatus
 
+  /// The answer is no, and it was printed.
+  static let no = CommandFailure("", .no)
+
   init(_ message: String, _ status: ExitStatus) {
     self.message = message
     self.status = status

@@ -2,6 +2,8 @@
 
 /// The exit codes of all commands.
 enum ExitStatus: Int32, Sendable {
+  /// Done, and the answer is no, as of test and grep.
+  case no = 1
   /// The arguments are wrong.
   case usage = 64
   /// Some of the input was not written, or the gateway refused a request because of what it says.

@@ -491,3 +491,106 @@ def _():
         equal(list(answer.average), [sum(values) / 10 for values in buckets])
         equal(list(answer.first), [values[0] for values in buckets])
         equal(list(answer.last), [values[-1] for values in buckets])
+
+
+def hours_of_day(fixture):
+    """A value each hour of 2024-10-27 in Berlin, which has 25 of them."""
+    day = 1_729_980_000_000_000
+    hours = [day + n * 3_600_000_000 for n in range(25)]
+    return hours, [fixture.value(1, hour, float(n)) for n, hour in enumerate(hours)]
+
+
+def aggregate(connection, fixture, start, end, **fields):
+    return connection.call(
+        "sluice.v1.HistoryService",
+        "AggregateHistory",
+        history_pb2.AggregateHistoryRequest(
+            entity_id=[fixture.entity],
+            attribute_id=[fixture.attribute[1]],
+            start_unix_us=start,
+            end_unix_us=end,
+            read=read_pb2.ReadOptions(level=read_pb2.READ_LEVEL_STRONG),
+            **fields,
+        ),
+        history_pb2.AggregateHistoryResponse,
+    )
+
+
+@test("AggregateHistory: days of a zone, percentiles, deviation and filled gaps")
+def _():
+    with session() as (opened, fixture):
+        hours, values = hours_of_day(fixture)
+        opened.batch(1, values)
+        opened.wait_durable(len(values))
+        day = 86_400_000_000
+        answer = aggregate(
+            opened.connection,
+            fixture,
+            hours[0] - day,
+            hours[-1] + day,
+            bucket_unit=history_pb2.CALENDAR_UNIT_DAY,
+            time_zone=b"Europe/Berlin",
+            percentile=[0.5, 0.25],
+            stddev=True,
+            fill=history_pb2.FILL_PREVIOUS,
+        )
+        starts = [hours[0] - day, hours[0], hours[0] + 25 * 3_600_000_000]
+        equal(list(answer.bucket_start_unix_us), starts)
+        equal(list(answer.count), [0, 25, 0])
+        equal(list(answer.sum), [0.0, 300.0, 0.0])
+        equal(list(answer.last)[1:], [24.0, 24.0])
+        equal(list(answer.percentile)[2:], [12.0, 6.0, 24.0, 24.0])
+        assert answer.last[0] != answer.last[0], "nothing comes before the first value"
+        assert abs(answer.stddev[1] - 7.359800721939872) < 1e-12, answer.stddev
+
+
+@test("AggregateHistory names the field of a zone, a width and a percentile that cannot be")
+def _():
+    with connect() as connection:
+        fixture = Fixture(connection)
+
+        def wrong(field, reason=None, **fields):
+            arguments = (connection, fixture, 0, 10)
+            refuse(INVALID_ARGUMENT, reason, aggregate, *arguments, field=field, **fields)
+
+        width = {"bucket_width_us": 1_000_000}
+        for zone in (b"Europe/Atlantis", b"CET", b"'; DROP TABLE sluice.entities; --"):
+            wrong("time_zone", "UNKNOWN_TIME_ZONE", time_zone=zone, **width)
+        wrong("bucket_width_us", bucket_unit=history_pb2.CALENDAR_UNIT_DAY, **width)
+        wrong("bucket_width_us", time_zone=b"Europe/Berlin", bucket_width_us=86_400_000_001)
+        wrong("bucket_width_us")
+        wrong("percentile[1]", percentile=[0.5, 1.5], **width)
+        wrong("fill", fill=9, **width)
+        wrong("bucket_unit", bucket_unit=9)
+
+
+@test("ExistsInRange: entities with values of some attributes or of any")
+def _():
+    with session() as (opened, fixture):
+        hours, values = hours_of_day(fixture)
+        opened.batch(1, values)
+        opened.wait_durable(len(values))
+
+        def exists(start, end, attributes):
+            request = history_pb2.ExistsInRangeRequest(
+                entity_id=[fixture.entity, fixture.entity + 1_000_000],
+                attribute_id=attributes,
+                start_unix_us=start,
+                end_unix_us=end,
+                read=read_pb2.ReadOptions(level=read_pb2.READ_LEVEL_STRONG),
+            )
+            answer = opened.connection.call(
+                "sluice.v1.HistoryService",
+                "ExistsInRange",
+                request,
+                history_pb2.ExistsInRangeResponse,
+            )
+            equal(answer.freshness.source, read_pb2.SOURCE_PRIMARY)
+            return list(answer.entity_id)
+
+        equal(exists(hours[0], hours[-1], []), [fixture.entity])
+        equal(exists(hours[0], hours[0] + 1, [fixture.attribute[1]]), [fixture.entity])
+        equal(exists(hours[0] - 10, hours[0], []), [])
+        equal(exists(hours[0], hours[-1], [fixture.attribute[2]]), [])
+        refuse(INVALID_ARGUMENT, None, exists, 10, 0, [])
+        refuse(NOT_FOUND, "ATTRIBUTE_NOT_FOUND", exists, 0, 10, [fixture.attribute[1] + 100_000])

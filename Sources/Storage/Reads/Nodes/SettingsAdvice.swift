@@ -15,16 +15,24 @@ public enum SettingsAdvice {
 
   /// Asks a server and says what should be otherwise, one sentence each.
   ///
+  /// - Parameters:
+  ///   - name: of the server, for the sentences.
+  ///   - origin: what it is.
+  ///   - hasReplicas: whether a primary has any.
+  ///   - connection: of the role that reads.
+  ///   - deadline: until when.
+  /// - Returns: the sentences.
   /// - Throws: as `PostgresConnection.query`.
   public static func sentences(
     for name: String,
     _ origin: ReadOrigin,
+    hasReplicas: Bool,
     on connection: PostgresConnection,
     deadline: MonotonicTime
   ) async throws(PostgresError) -> [String] {
     let result = try await connection.query(
       "SELECT name, setting FROM pg_settings WHERE name = ANY (string_to_array($1, ','))",
-      [.text(rules(origin).map(\.name).joined(separator: ","))],
+      [.text(rules(origin, hasReplicas).map(\.name).joined(separator: ","))],
       deadline: deadline
     )
     var settings: [String: String] = [:]
@@ -32,28 +40,38 @@ public enum SettingsAdvice {
       guard let setting = result.text(row: row, column: 0) else { continue }
       settings[setting] = result.text(row: row, column: 1) ?? ""
     }
-    return sentences(for: name, origin, settings)
+    return sentences(for: name, origin, hasReplicas: hasReplicas, settings)
   }
 
   /// What should be otherwise; settings that the server did not show are passed over.
   static func sentences(
     for name: String,
     _ origin: ReadOrigin,
+    hasReplicas: Bool = true,
     _ settings: [String: String]
   ) -> [String] {
-    rules(origin).compactMap { rule in
+    rules(origin, hasReplicas).compactMap { rule in
       guard let value = settings[rule.name], !rule.isGood(value) else { return nil }
       return "\(name): \(rule.name) is \(value); set it to \(rule.wanted), \(rule.reason)"
     }
   }
 
-  private static func rules(_ origin: ReadOrigin) -> [Rule] {
+  private static func rules(_ origin: ReadOrigin, _ hasReplicas: Bool) -> [Rule] {
     switch origin {
-    case .primary: [sender]
-    case .replica: replica
-    case .warehouse, .cache: []
+    case .primary: (hasReplicas ? [sender] : []) + [timeout]
+    case .replica: replica + [timeout]
+    case .warehouse: [timeout]
+    case .cache: []
     }
   }
+
+  // Calls end after 300 s: what runs longer has lost its cancel request. RDS Proxy passes none on.
+  private static let timeout = Rule(
+    name: "statement_timeout",
+    isGood: { isTime($0, atMost: 3_600_000) },
+    wanted: "330s for the gateway's role (ALTER ROLE … SET statement_timeout = '330s')",
+    reason: "or a read whose cancel request is lost runs on without its caller"
+  )
 
   private static let sender = Rule(
     name: "wal_sender_timeout",

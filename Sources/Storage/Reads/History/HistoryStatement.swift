@@ -3,8 +3,6 @@
 
 /// The statement of one page of raw values.
 struct HistoryStatement {
-  /// Microseconds that clocks of gateways and database may differ, for `ingested_at` to prune by.
-  static let clockSkew: Int64 = 86_400_000_000
   /// Bytes of a value in the answer beside its text: entity, attribute, time and value or offset.
   static let valueBytes = 28
 
@@ -31,22 +29,24 @@ struct HistoryStatement {
 
   // MARK: Parameters
 
-  private var parameters: [PostgresParameter] {
-    var (start, end) = (query.startMicroseconds, query.endMicroseconds)
-    // The position as a plain bound, too: the index on observed_at knows nothing of rows.
+  /// The range behind the position, as a plain bound, too: the index on observed_at knows nothing
+  /// of rows.
+  var range: HistoryRange {
+    var query = query
     if let key = position?.key {
+      let (start, end) = (query.startMicroseconds, query.endMicroseconds)
       if query.isDescending {
-        end = min(end, key.observedAt == .max ? .max : key.observedAt + 1)
+        query.endMicroseconds = min(end, key.observedAt == .max ? .max : key.observedAt + 1)
       } else {
-        start = max(start, key.observedAt)
+        query.startMicroseconds = max(start, key.observedAt)
       }
     }
-    var parameters: [PostgresParameter] = [
-      .int32(query.tenant), .array(query.entityIDs),
-      .array(query.attributeIDs.compactMap { Int32(exactly: $0) }), StoredTime.parameter(start),
-      StoredTime.parameter(end), ingestedFrom(start), .int64(Int64(limit) + 1),
-      .int64(Int64(bytesMax)),
-    ]
+    return HistoryRange(query: query, futureLimit: futureLimit)
+  }
+
+  private var parameters: [PostgresParameter] {
+    var parameters =
+      range.parameters.values + [.int64(Int64(limit) + 1), .int64(Int64(bytesMax))]
     guard let position else { return parameters }
     let key = position.key
     parameters += [
@@ -61,26 +61,14 @@ struct HistoryStatement {
     return parameters
   }
 
-  /// The earliest ingestion that can matter.
-  ///
-  /// No value was ingested earlier than it was observed, but for the future limit and the clocks:
-  /// older partitions hold nothing of the range. Without a known limit nothing is pruned.
-  private func ingestedFrom(_ start: Int64) -> PostgresParameter {
-    guard let futureLimit else { return StoredTime.parameter(.min) }
-    let slack = futureLimit.addingReportingOverflow(HistoryStatement.clockSkew)
-    let bound = start.subtractingReportingOverflow(slack.partialValue)
-    guard !slack.overflow, !bound.overflow else { return StoredTime.parameter(.min) }
-    return StoredTime.parameter(bound.partialValue)
-  }
-
   // MARK: SQL
 
   /// All columns of matching rows, in order, one more than wanted.
   private var page: String {
     """
     SELECT * FROM (
-      \(HistoryStatement.durable(behind))
-      \(includesStaged ? "UNION ALL \(HistoryStatement.staged(behind))" : "")
+      \(durable)
+      \(includesStaged ? "UNION ALL \(staged)" : "")
     ) AS v ORDER BY \(ordering) LIMIT $7
     """
   }
@@ -90,27 +78,22 @@ struct HistoryStatement {
       .map { query.isDescending ? "\($0) DESC" : $0 }.joined(separator: ", ")
   }
 
-  private static func durable(_ behind: String) -> String {
+  private var durable: String {
     """
     SELECT * FROM (
       SELECT observed_at, entity_id, attribute_id, number, integer, flag, label, document,
         tableoid::int8 AS table_oid, ctid AS place,
         '00000000-0000-0000-0000-000000000000'::uuid AS producer_id, 0::int8 AS seq
-      FROM sluice.entity_values
-      WHERE tenant_id = $1 AND entity_id = ANY ($2) AND attribute_id = ANY ($3)
-        AND observed_at >= $4 AND observed_at < $5 AND ingested_at >= $6) AS d \(behind)
+      \(range.durable())) AS d \(behind)
     """
   }
 
-  /// In the same statement as the durable ones: what is promoted in between is seen exactly once.
-  private static func staged(_ behind: String) -> String {
+  private var staged: String {
     """
     SELECT * FROM (
       SELECT observed_at, entity_id, attribute_id, number, integer, flag, label, document,
         0::int8 AS table_oid, '(0,0)'::tid AS place, producer_id, seq
-      FROM sluice.entity_values_ingest
-      WHERE tenant_id = $1 AND entity_id = ANY ($2) AND attribute_id = ANY ($3)
-        AND observed_at >= $4 AND observed_at < $5) AS s \(behind)
+      \(range.staged())) AS s \(behind)
     """
   }
 

@@ -1,0 +1,462 @@
+import EventLoop
+import Testing
+
+@testable import Storage
+
+@Suite("buckets of history", .needsDatabases)
+struct AggregateTests {
+  private static let hour: Int64 = 3_600_000_000
+
+  /// Values of entity, attribute and time.
+  private struct Row {
+    var entity: Int64
+    var attribute: UInt32
+    var time: Int64
+    var value: Double
+  }
+
+  private static func randomRows(_ seed: UInt64) -> [Row] {
+    var random = SplitMix64(seed: seed)
+    return (0..<3000).map { _ in
+      let attribute = UInt32.random(in: 1...2, using: &random)
+      let value =
+        attribute == 2
+        ? Double(Int64.random(in: -1000...1000, using: &random))
+        : [.nan, Double.random(in: -1e6...1e6, using: &random)].randomElement(using: &random) ?? 0
+      return Row(
+        entity: Int64.random(in: 1...3, using: &random),
+        attribute: attribute,
+        time: Int64.random(in: -20_000_000...20_000_000, using: &random),
+        value: value
+      )
+    }
+  }
+
+  private static func insert(_ rows: [Row], _ readers: Readers) async throws {
+    _ = try await readers.database.connection.query(
+      """
+      INSERT INTO sluice.entity_values (tenant_id, entity_id, attribute_id, observed_at, number, integer)
+      SELECT 1, e, a, to_timestamp(0) + t * interval '1 microsecond',
+        CASE a WHEN 1 THEN v END, CASE a WHEN 2 THEN v::int8 END
+      FROM unnest($1::int8[], $2::int4[], $3::int8[], $4::float8[]) AS r(e, a, t, v)
+      """,
+      [
+        .array(rows.map(\.entity)), .array(rows.map { Int32($0.attribute) }),
+        .array(rows.map(\.time)), .array(rows.map(\.value)),
+      ],
+      deadline: soon()
+    )
+  }
+
+  @Test("they are what a straightforward computation gives")
+  func figures() async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      let rows = AggregateTests.randomRows(7)
+      try await AggregateTests.insert(rows, readers)
+      let query = HistoryQuery(
+        tenant: 1,
+        entityIDs: [1, 3],
+        attributeIDs: [1, 2],
+        startMicroseconds: -15_000_000,
+        endMicroseconds: 15_000_001
+      )
+      let fractions = [0.5, 0, 0.99, 1]
+      for width in [1_000, 250_000, 7_000_000, BucketGrid.widthMax] as [Int64] {
+        let found = try await readers.buckets(
+          query,
+          Aggregate(BucketGrid(.width(width)), percentiles: fractions, hasDeviation: true)
+        )
+        let chosen = rows.filter {
+          $0.entity != 2 && $0.time >= -15_000_000 && $0.time < 15_000_001
+        }
+        let groups = Dictionary(grouping: chosen) {
+          [
+            $0.entity, Int64($0.attribute),
+            Int64((Double($0.time) / Double(width)).rounded(.down)) * width,
+          ]
+        }
+        let keys = groups.keys.sorted { $0.lexicographicallyPrecedes($1) }
+        #expect(found.startsMicroseconds == keys.map { $0[2] })
+        #expect(found.entityIDs == keys.map { $0[0] })
+        #expect(found.attributeIDs == keys.map { UInt32($0[1]) })
+        for (place, key) in keys.enumerated() {
+          try compare(found, place, #require(groups[key]), fractions)
+        }
+      }
+    }
+  }
+
+  private func compare(
+    _ found: HistoryBuckets,
+    _ place: Int,
+    _ group: [Row],
+    _ fractions: [Double]
+  ) {
+    let real = group.map(\.value).filter { !$0.isNaN }.sorted()
+    let sum = real.reduce(0, +)
+    let average = real.isEmpty ? .nan : sum / Double(real.count)
+    let squares = real.map { ($0 - average) * ($0 - average) }.reduce(0, +)
+    #expect(found.counts[place] == UInt64(group.count))
+    #expect(same(found.minima[place], real.first ?? .nan))
+    #expect(same(found.maxima[place], real.last ?? .nan))
+    #expect(same(found.sums[place], real.isEmpty ? .nan : sum))
+    #expect(same(found.averages[place], average))
+    let deviation = real.count < 2 ? .nan : (squares / Double(real.count - 1)).squareRoot()
+    #expect(same(found.deviations[place], deviation))
+    let times = group.map(\.time)
+    let firsts = group.filter { $0.time == times.min() }.map(\.value)
+    let lasts = group.filter { $0.time == times.max() }.map(\.value)
+    #expect(firsts.contains { same($0, found.firsts[place]) })
+    #expect(lasts.contains { same($0, found.lasts[place]) })
+    for (index, fraction) in fractions.enumerated() {
+      let rank = fraction * Double(real.count - 1)
+      var expected = Double.nan
+      if !real.isEmpty {
+        let (low, high) = (real[Int(rank)], real[min(Int(rank) + 1, real.count - 1)])
+        expected = low + (high - low) * (rank - rank.rounded(.down))
+      }
+      #expect(same(found.percentiles[place * fractions.count + index], expected))
+    }
+  }
+
+  private func same(_ left: Double, _ right: Double) -> Bool {
+    left.isNaN && right.isNaN || abs(left - right) <= 1e-9 * max(1, abs(left), abs(right))
+  }
+
+  @Test("extremes come back exactly, and an average does not overflow where its sum does not")
+  func extremes() async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      let values: [Double] = [
+        -0.0, .infinity, -.infinity, .greatestFiniteMagnitude, .leastNonzeroMagnitude, .nan,
+      ]
+      var rows = values.enumerated().map {
+        Row(entity: 1, attribute: 1, time: Int64($0) * 1_000_000, value: $1)
+      }
+      rows += [1e200, -1e200, 3e200].map { Row(entity: 2, attribute: 1, time: 5, value: $0) }
+      try await AggregateTests.insert(rows, readers)
+      let found = try await readers.buckets(
+        HistoryQuery(
+          tenant: 1,
+          entityIDs: [1, 2],
+          attributeIDs: [1],
+          startMicroseconds: 0,
+          endMicroseconds: 10_000_000
+        ),
+        Aggregate(BucketGrid(.width(1_000_000)), percentiles: [0.5])
+      )
+      for column in [found.firsts, found.lasts, found.minima, found.maxima, found.percentiles] {
+        for (index, value) in values.enumerated() where !value.isNaN {
+          #expect(column[index].bitPattern == value.bitPattern)
+        }
+        #expect(column[5].isNaN)
+      }
+      #expect(found.counts[5] == 1 && found.counts[6] == 3)
+      #expect(same(found.averages[6], 1e200) && same(found.sums[6], 3e200))
+    }
+  }
+
+  @Test("buckets begin at multiples of their width, also before 1970")
+  func starts() {
+    let cases: [(Int64, Int64)] = [(0, 0), (6, 0), (7, 7), (-1, -7), (-7, -7), (-8, -14)]
+    for (time, start) in cases { #expect(BucketGrid.start(of: time, width: 7) == start) }
+  }
+
+  @Test("other types, too many buckets and sums beyond a double are refused")
+  func limits() async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      try await readers.database.script(
+        """
+        INSERT INTO sluice.entity_values (tenant_id, entity_id, attribute_id, observed_at, number)
+          SELECT 1, 1, 1, to_timestamp(n), 1e308 FROM generate_series(0, 9) AS n
+        """
+      )
+      func failure(
+        _ attributes: [UInt32],
+        width: Int64,
+        max: Int,
+        fill: Aggregate.Fill = .none,
+        end: Int64 = 20_000_000
+      ) async -> StorageError? {
+        await storageFailure { () throws(StorageError) in
+          try await readers.history.buckets(
+            HistoryQuery(
+              tenant: 1,
+              entityIDs: [1],
+              attributeIDs: attributes,
+              startMicroseconds: 0,
+              endMicroseconds: end
+            ),
+            Aggregate(BucketGrid(.width(width)), fill: fill),
+            bucketsMax: max,
+            scanRowsMax: nil,
+            ReadRequirement(.strong),
+            deadline: soon()
+          )
+        }
+      }
+      #expect(await failure([1], width: 1_000_000, max: 10) == nil)
+      #expect(await failure([1], width: 1_000_000, max: 9) == .tooManyBuckets(max: 9))
+      #expect(await failure([1], width: 5_000_000, max: 9) == .sumOverflow)
+      #expect(await failure([1, 4], width: 1_000_000, max: 10) == .notAggregable(index: 1))
+      #expect(await failure([1, 99], width: 1_000_000, max: 10) == .attributeNotFound(index: 1))
+      // Twenty seconds, filled, of one or two series.
+      #expect(await failure([1], width: 1_000_000, max: 20, fill: .empty) == nil)
+      #expect(await failure([1], width: 1_000_000, max: 19, fill: .empty) != nil)
+      #expect(await failure([1, 2], width: 1_000_000, max: 39, fill: .empty) != nil)
+      let all = await failure([1], width: 1_000, max: 50_000, fill: .empty, end: .max)
+      #expect(all == .tooManyBuckets(max: 50_000))
+    }
+  }
+
+  // MARK: Zones
+
+  /// A value each hour of half a year around both changes of clocks of 2024 in Europe.
+  private static let hourly = """
+    INSERT INTO sluice.entity_values (tenant_id, entity_id, attribute_id, observed_at, number)
+      SELECT 1, 1, 1, t, 1
+      FROM generate_series(timestamptz '2024-01-01Z', '2024-12-31Z', '1 hour') AS t
+    """
+
+  /// Starts and counts from the database's own calendar.
+  private static func expected(
+    _ sql: String,
+    _ readers: Readers
+  ) async throws -> (starts: [Int64], counts: [UInt64]) {
+    let result = try await readers.database.connection.query(sql, deadline: soon())
+    var (starts, counts): ([Int64], [UInt64]) = ([], [])
+    for row in 0..<result.rowCount {
+      starts.append(try #require(try result.int64(row: row, column: 0)))
+      counts.append(UInt64(try #require(try result.int64(row: row, column: 1))))
+    }
+    return (starts, counts)
+  }
+
+  private static func zone(_ text: String) -> TimeZoneName {
+    guard let name = TimeZoneName(text) else { preconditionFailure("\(text) could be a zone") }
+    return name
+  }
+
+  private static func query(_ start: Int64, _ end: Int64) -> HistoryQuery {
+    HistoryQuery(
+      tenant: 1,
+      entityIDs: [1],
+      attributeIDs: [1],
+      startMicroseconds: start * 1_000_000,
+      endMicroseconds: end * 1_000_000
+    )
+  }
+
+  @Test("days have 23 or 25 hours, and months their own length", arguments: [false, true])
+  func calendar(isFilled: Bool) async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      try await readers.database.script(AggregateTests.hourly)
+      func buckets(
+        _ start: Int64,
+        _ end: Int64,
+        _ step: BucketGrid.Step,
+        _ zone: String
+      ) async throws -> (starts: [Int64], counts: [UInt64]) {
+        let grid = BucketGrid(step, zone: AggregateTests.zone(zone))
+        let found = try await readers.buckets(
+          AggregateTests.query(start, end),
+          Aggregate(grid, fill: isFilled ? .empty : .none)
+        )
+        return (found.startsMicroseconds.map { $0 / 1_000_000 }, found.counts)
+      }
+      // 2024-03-29T23:00Z to 2024-04-01T22:00Z: three days of Berlin, the middle one of 23 hours.
+      let spring = try await buckets(1_711_753_200, 1_712_008_800, .calendar(.day), "Europe/Berlin")
+      #expect(spring.starts == [1_711_753_200, 1_711_839_600, 1_711_922_400])
+      #expect(spring.counts == [24, 23, 24])
+      // 2024-10-25T22:00Z to 2024-10-28T23:00Z.
+      let autumn = try await buckets(1_729_893_600, 1_730_156_400, .calendar(.day), "Europe/Berlin")
+      #expect(autumn.starts == [1_729_893_600, 1_729_980_000, 1_730_070_000])
+      #expect(autumn.counts == [24, 25, 24])
+      // 2024-02-01 to 2024-05-01 in New York: February of a leap year, March without an hour.
+      let months = try await buckets(
+        1_706_763_600,
+        1_714_536_000,
+        .calendar(.month),
+        "America/New_York"
+      )
+      #expect(months.starts == [1_706_763_600, 1_709_269_200, 1_711_944_000])
+      #expect(months.counts == [696, 743, 720])
+      // Monday 2024-10-21 to Monday 2024-11-04.
+      let weeks = try await buckets(
+        1_729_461_600,
+        1_730_674_800,
+        .calendar(.week),
+        "Europe/Berlin"
+      )
+      #expect(weeks.counts == [169, 168])
+      // Six hours of a day of 25: the last bucket has what is left.
+      let quarters = try await buckets(
+        1_729_980_000,
+        1_730_070_000,
+        .width(6 * AggregateTests.hour),
+        "Europe/Berlin"
+      )
+      #expect(quarters.counts == [6, 6, 6, 6, 1])
+      // Half past the hour, where the clock shows a full one.
+      let kolkata = try await buckets(
+        1_711_755_000,
+        1_711_762_200,
+        .width(AggregateTests.hour),
+        "Asia/Kolkata"
+      )
+      #expect(kolkata.starts == [1_711_755_000, 1_711_758_600])
+    }
+  }
+
+  @Test("every unit agrees with the calendar of the database", arguments: BucketGrid.Unit.allCases)
+  func units(unit: BucketGrid.Unit) async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      try await readers.database.script(AggregateTests.hourly)
+      for zone in ["UTC", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kathmandu"] {
+        let grid = BucketGrid(.calendar(unit), zone: AggregateTests.zone(zone))
+        let expected = try await AggregateTests.expected(
+          """
+          SELECT (extract(epoch FROM date_trunc('\(unit.rawValue)', observed_at, '\(zone)'))
+            * 1000000)::int8, count(*)
+          FROM sluice.entity_values WHERE observed_at >= '2024-01-15Z' GROUP BY 1 ORDER BY 1
+          """,
+          readers
+        )
+        let query = AggregateTests.query(1_705_276_800, 1_735_689_600)
+        for fill in [Aggregate.Fill.none, .previous] {
+          let found = try await readers.buckets(query, Aggregate(grid, fill: fill))
+          #expect(found.startsMicroseconds.prefix(expected.starts.count) == expected.starts[...])
+          #expect(found.counts.prefix(expected.counts.count) == expected.counts[...])
+          #expect(found.count <= expected.starts.count + (fill == .none ? 0 : 2))
+        }
+      }
+    }
+  }
+
+  @Test("what cannot be a zone of the IANA database is refused, by us or by the database")
+  func zones() async throws {
+    let wrong = [
+      "", "CET", "EST5EDT", "foo/bar5", "Europe/Berlin'", "+02:00", "Etc/UTC;", "Europe/Berlin ",
+      "../etc/passwd", "'; DROP TABLE sluice.entities; --", "Europe/\u{0}", "é/é",
+      String(repeating: "a/", count: 33),
+    ]
+    for text in wrong { #expect(TimeZoneName(text) == nil, "\(text)") }
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      for zone in ["Europe/Atlantis", "Nowhere/", "/", "-/-"] {
+        // Also where there is no value whose time would be brought there.
+        let name = AggregateTests.zone(zone)
+        for step in [BucketGrid.Step.calendar(.day), .width(AggregateTests.hour)] {
+          let error = await storageFailure { () throws(StorageError) in
+            try await readers.history.buckets(
+              AggregateTests.query(1_611_753_200, 1_612_008_800),
+              Aggregate(BucketGrid(step, zone: name)),
+              bucketsMax: 100,
+              scanRowsMax: nil,
+              ReadRequirement(.strong),
+              deadline: soon()
+            )
+          }
+          #expect(error == .unknownTimeZone, "\(zone)")
+        }
+      }
+    }
+  }
+
+  // MARK: Gaps
+
+  @Test("gaps are left out, shown or filled with the last value, in every series")
+  func gaps() async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      let rows = [(10, 5), (11, 7), (30, 1), (31, -2)].map { (second, value) in
+        Row(entity: 1, attribute: 1, time: Int64(second) * 1_000_000, value: Double(value))
+      }
+      try await AggregateTests.insert(rows, readers)
+      let query = HistoryQuery(
+        tenant: 1,
+        entityIDs: [2, 1, 2],
+        attributeIDs: [1],
+        startMicroseconds: 3_000_000,
+        endMicroseconds: 50_000_001
+      )
+      func found(_ fill: Aggregate.Fill) async throws -> HistoryBuckets {
+        try await readers.buckets(
+          query,
+          Aggregate(
+            BucketGrid(.width(10_000_000)),
+            percentiles: [0, 1],
+            hasDeviation: true,
+            fill: fill
+          )
+        )
+      }
+      #expect(try await found(.none).counts == [2, 2])
+      let starts = [0, 10, 20, 30, 40, 50].map { Int64($0) * 1_000_000 }
+      for fill in [Aggregate.Fill.empty, .previous] {
+        let filled = try await found(fill)
+        #expect(filled.entityIDs == [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2])
+        #expect(filled.startsMicroseconds == starts + starts)
+        #expect(filled.counts == [0, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0])
+        #expect(filled.sums == [0, 12, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0])
+        let gap: [Double] = fill == .empty ? [.nan, .nan, .nan] : [7, -2, -2]
+        let none = Array(repeating: Double.nan, count: 6)
+        let lasts: [Double] = [.nan, 7, gap[0], -2, gap[1], gap[2]] + none
+        for (index, expected) in lasts.enumerated() {
+          #expect(same(filled.lasts[index], expected), "\(index)")
+        }
+        let minima: [Double] = [.nan, 5, gap[0], -2, gap[1], gap[2]] + none
+        let deviations = [1: 2.0.squareRoot(), 3: 4.5.squareRoot()]
+        for (index, expected) in minima.enumerated() {
+          #expect(same(filled.minima[index], expected), "\(index)")
+          #expect(same(filled.percentiles[2 * index], expected), "\(index)")
+          #expect(same(filled.deviations[index], deviations[index] ?? .nan), "\(index)")
+        }
+      }
+    }
+  }
+
+  @Test("filling the days of a zone leaves none out, cut buckets at the end of days among them")
+  func zonedGaps() async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      // Nothing is stored: all of it is filled. 2024-10-26T22:30Z to 2024-10-28T02:00Z.
+      let query = AggregateTests.query(1_729_981_800, 1_730_080_800)
+      let zone = AggregateTests.zone("Europe/Berlin")
+      let found = try await readers.buckets(
+        query,
+        Aggregate(BucketGrid(.width(10 * AggregateTests.hour), zone: zone), fill: .empty)
+      )
+      // Two of ten hours and one of five, then the next day's first.
+      let hours = [0, 10, 20, 25].map { 1_729_980_000 + $0 * 3_600 }
+      #expect(found.startsMicroseconds == hours.map { Int64($0) * 1_000_000 })
+      let fine = try await readers.buckets(
+        AggregateTests.query(1_729_981_800, 1_729_981_801),
+        Aggregate(BucketGrid(.width(1_000), zone: zone), fill: .empty)
+      )
+      #expect(fine.count == 1_000 && fine.startsMicroseconds[0] == 1_729_981_800_000_000)
+    }
+  }
+}
+
+extension Readers {
+  /// The buckets of a query, without a limit of what is scanned.
+  func buckets(
+    _ query: HistoryQuery,
+    _ aggregate: Aggregate,
+    _ requirement: ReadRequirement = ReadRequirement(.strong)
+  ) async throws -> HistoryBuckets {
+    try await history.buckets(
+      query,
+      aggregate,
+      bucketsMax: 10_000,
+      scanRowsMax: nil,
+      requirement,
+      deadline: soon()
+    ).buckets
+  }
+}
