@@ -4,8 +4,8 @@ extension ConfigurationKey {
   /// Whether a hangup signal lets a changed value take effect; all others need a restart.
   public var isReloadable: Bool {
     switch self {
-    case .connectionsMax, .ingestMemory, .drainGrace, .partitionWidth, .partitionsAhead, .retention,
-      .logLevel:
+    case .connectionsMax, .ingestMemory, .drainGrace, .scanRowsMax, .partitionWidth,
+      .partitionsAhead, .retention, .logLevel:
       true
     // Readers of every gateway must know a limit before the first value beyond the old one.
     case .futureLimit: false
@@ -28,6 +28,7 @@ extension Configuration {
     case .connectionsMax: connectionsMax = other.connectionsMax
     case .ingestMemory: ingestBytesMax = other.ingestBytesMax
     case .drainGrace: drainGrace = other.drainGrace
+    case .scanRowsMax: scanRowsMax = other.scanRowsMax
     case .partitionWidth: partitionWidth = other.partitionWidth
     case .partitionsAhead: partitionsAhead = other.partitionsAhead
     case .retention: retention = other.retention
@@ -54,6 +55,7 @@ extension Configuration {
     case .connectionsMax: connectionsMax == other.connectionsMax
     case .ingestMemory: ingestBytesMax == other.ingestBytesMax
     case .drainGrace: drainGrace == other.drainGrace
+    case .scanRowsMax: scanRowsMax == other.scanRowsMax
     case .futureLimit: futureLimit == other.futureLimit
     case .partitionWidth: partitionWidth == other.partitionWidth
     case .partitionsAhead: partitionsAhead == other.partitionsAhead
