@@ -87,7 +87,11 @@ extension Integration {
         }
         let lock = "LOCK TABLE sluice.entity_jsonb IN ACCESS EXCLUSIVE MODE"
         try await world.holding(lock) {
+          // One after the other: reads that come together share one query.
           async let first = world.read(options, within: .seconds(60))
+          try await eventually("a read is under way") {
+            try await world.node("primary").readsInFlight == 1
+          }
           async let second = world.read(options, within: .seconds(60))
           try await eventually("two reads are under way") {
             try await world.node("primary").readsInFlight == 2
