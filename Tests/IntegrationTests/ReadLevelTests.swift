@@ -88,7 +88,8 @@ extension Integration {
         let lock = "LOCK TABLE sluice.entity_jsonb IN ACCESS EXCLUSIVE MODE"
         try await world.holding(lock) {
           async let first = world.read(options, within: .seconds(60))
-          async let second = world.read(options, within: .seconds(60))
+          // With another bound, or both would share one query.
+          async let second = world.read(ReadWorld.eventual(251), within: .seconds(60))
           try await eventually("two reads are under way") {
             try await world.node("primary").readsInFlight == 2
           }
