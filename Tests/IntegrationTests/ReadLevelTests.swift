@@ -94,7 +94,7 @@ extension Integration {
             try await world.node("primary").readsInFlight == 2
           }
           // Of another freshness, or it would wait to share the next query of the first two.
-          #expect(try await world.refusal(ReadWorld.eventual(251)) == "FALLBACK_BUDGET_SPENT")
+          #expect(try await world.refusal(ReadWorld.eventual(253)) == "FALLBACK_BUDGET_SPENT")
           let older = try await world.read(ReadWorld.eventual(250, degraded: true))
           #expect(older.freshness.degraded && older.freshness.source == .replica)
           #expect(older.freshness.stalenessBoundMilliseconds > 250)
