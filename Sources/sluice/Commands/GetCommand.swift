@@ -31,7 +31,8 @@ struct GetCommand: ParsableCommand {
   func run() throws {
     let request = GetEntityRequest(by: GatewaySession.entityKey(entity), read: level.options)
     let format = output.format
-    try GatewaySession.run(gateway) { session in
+    // One read.
+    try GatewaySession.run(gateway, isMonotonic: false) { session in
       let response = try await session.getEntity(request)
       let entity = response.entity ?? Entity()
       let names = entity.values.map(\.name)

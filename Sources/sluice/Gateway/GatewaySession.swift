@@ -14,11 +14,13 @@ struct GatewaySession: Sendable {
   ///
   /// - Parameters:
   ///   - options: which gateway.
+  ///   - isMonotonic: whether no read may be older than one before it; such reads pass the cache by.
   ///   - prepare: runs before the client has started its thread.
   ///   - body: the work; the client is closed when it returns or throws.
   /// - Throws: what `prepare` or `body` threw, as a `CommandFailure`.
   static func run<Prepared>(
     _ options: GatewayOptions,
+    isMonotonic: Bool = true,
     prepare: @escaping @Sendable (EventLoop) throws -> Prepared,
     _ body: @escaping @Sendable (GatewaySession, Prepared) async throws -> Void
   ) throws {
@@ -28,7 +30,7 @@ struct GatewaySession: Sendable {
       do {
         let prepared = try prepare(loop)
         // Pages of one answer may come from several nodes: none of them older than the one before.
-        let client = try SluiceClient(addresses, isMonotonic: true)
+        let client = try SluiceClient(addresses, isMonotonic: isMonotonic)
         do {
           try await body(GatewaySession(client: client, timeout: timeout), prepared)
         } catch {
@@ -47,9 +49,12 @@ struct GatewaySession: Sendable {
   /// Runs a command's work with a client, on a loop of the calling thread.
   static func run(
     _ options: GatewayOptions,
+    isMonotonic: Bool = true,
     _ body: @escaping @Sendable (GatewaySession) async throws -> Void
   ) throws {
-    try run(options, prepare: { _ in }, { session, _ in try await body(session) })
+    try run(options, isMonotonic: isMonotonic, prepare: { _ in }) { session, _ in
+      try await body(session)
+    }
   }
 
   // MARK: Catalog
