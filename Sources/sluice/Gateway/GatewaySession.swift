@@ -14,7 +14,7 @@ struct GatewaySession: Sendable {
   ///
   /// - Parameters:
   ///   - options: which gateway.
-  ///   - isMonotonic: whether no read may be older than one before it; such reads pass the cache by.
+  ///   - isMonotonic: whether no read may be older than one before it; the cache is passed by then.
   ///   - prepare: runs before the client has started its thread.
   ///   - body: the work; the client is closed when it returns or throws.
   /// - Throws: what `prepare` or `body` threw, as a `CommandFailure`.
