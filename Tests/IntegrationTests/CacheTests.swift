@@ -16,6 +16,13 @@ extension Integration {
         try await world.readUntilHit(CacheWorld.eventual(3_000))
         let newest = await world.atLeastNewest()
         try await world.readUntilHit(newest)
+        // The token of an answer is one that its own entry satisfies.
+        try await eventually("an answer's token is answered by the cache") {
+          let answer = try await world.read(CacheWorld.eventual(3_000))
+          let token = answer.freshness.asOfToken
+          let again = try await world.read(ReadOptions(level: .atLeast, token: token))
+          return answer.freshness.cache == .miss && again.freshness.cache == .hit
+        }
         let queries = try await world.figure("reads.point_queries")
         for _ in 0..<20 { try await world.readUntilHit(newest) }
         #expect(try await world.figure("reads.point_queries") == queries, "PostgreSQL is not asked")
@@ -125,11 +132,13 @@ extension Integration {
       }
     }
 
-    @Test("a monotonic client passes the cache by, which does not know how new at most it is")
+    @Test("a monotonic client passes the cache by, and never goes back")
     func monotonic() async throws {
       try await CacheWorld.run { world in
         let monotonic = try SluiceClient([world.reading.address], isMonotonic: true)
         try await world.write()
+        try await world.readUntilHit()
+        #expect(try await world.read(of: monotonic).freshness.cache == .bypass)
         var last = 0
         for _ in 0..<30 {
           try await world.write()

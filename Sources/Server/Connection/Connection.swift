@@ -249,7 +249,7 @@ final class Connection: ReadinessHandler, FlushHandler {
 
   /// Ends a unary call with an error; a late one is dropped.
   func respond(_ token: StreamToken, _ status: Status) {
-    reads[token.id] = nil
+    if !reads.isEmpty { reads[token.id] = nil }
     guard !isClosed, streams.end(token) else { return }
     cancelDeadline(token)
     context.figures[.unaryErrors] += 1
@@ -258,7 +258,7 @@ final class Connection: ReadinessHandler, FlushHandler {
 
   /// Ends a unary call with its answer; a late one is dropped.
   func respond(_ token: StreamToken, _ message: some WireMessage) {
-    reads[token.id] = nil
+    if !reads.isEmpty { reads[token.id] = nil }
     guard !isClosed, streams.end(token) else { return }
     cancelDeadline(token)
     do throws(MessageError) {

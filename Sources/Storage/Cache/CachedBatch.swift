@@ -57,7 +57,9 @@ struct CachedBatch {
       let (all, proof) = try await read(keys)
       return (all, entities.missed(proof, required))
     }
-    if heldProof.asOf.lsn < proof.asOf.lsn { proof.asOf = heldProof.asOf }
+    if heldProof.asOf.lsn < proof.asOf.lsn {
+      proof.asOf.lsn = heldProof.asOf.lsn
+    }
     proof.staleness = max(proof.staleness, heldProof.staleness)
     return (answer(keys), proof)
   }

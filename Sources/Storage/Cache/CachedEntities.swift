@@ -179,20 +179,22 @@ final class CachedEntities {
   /// very same position as its token, when nothing else is written in between. With the position
   /// before, which is no end of a record, the entry lies below the token of whatever it lacks.
   private static func held(_ proof: ReadProof) -> FreshnessToken {
-    var token = proof.asOf
-    if proof.origin == .primary { token.lsn.value -= min(1, token.lsn.value) }
-    return token
+    var lsn = proof.asOf.lsn
+    if proof.origin == .primary { lsn.value -= min(1, lsn.value) }
+    return FreshnessToken(proof.asOf.identity, lsn)
   }
 
   /// The proof of a database's answer, after the cache had none.
   ///
-  /// It tells the position that the entry has, where that is enough, so that a reader who asks
-  /// for at least what it was shown can be answered by the entry it has made.
+  /// It tells the position that the entry has, where that is enough, so that a reader who gives it
+  /// to an AT_LEAST read can be answered by the entry it has made.
   func missed(_ proof: ReadProof, _ required: FreshnessToken) -> ReadProof {
     var proof = proof
     proof.cache = .miss
     let held = CachedEntities.held(proof)
-    if held.identity == required.identity, held.lsn >= required.lsn { proof.asOf = held }
+    if held.identity == required.identity, held.lsn >= required.lsn {
+      proof.asOf.lsn = held.lsn
+    }
     return proof
   }
 

@@ -230,8 +230,7 @@ public final class ReadCache {
   ) -> CacheLookup {
     switch outcome {
     case .answer(.hit(let lsn, let value)):
-      var asOf = required
-      asOf.lsn = lsn
+      let asOf = FreshnessToken(required.identity, lsn)
       counters.hits += 1
       return .hit(CacheEntry(value: value.isEmpty ? nil : value, asOf: asOf))
     case .answer(.lease(let floor, let isTooOld)):
