@@ -12,8 +12,8 @@ struct EntityID: Hashable, Sendable {
 ///
 /// An entity is kept under its id, its name leads to the id: names never change, so a worker keeps
 /// those it has met, and the cache has an entry for a name only to say that there is no such
-/// entity, or which id it has. What does not exist is kept, too, under whatever it was asked by. Confined
-/// to one worker's loop.
+/// entity, or which id it has. What does not exist is kept, too, under whatever it was asked by.
+/// Confined to one worker's loop.
 final class CachedEntities {
   /// What a read brought; nil for an entity that does not exist.
   typealias Found = (entity: HotEntity?, proof: ReadProof)
