@@ -114,7 +114,7 @@ def redis_killed(world, dice):
 @fault(seconds=5)
 def primary_stalled(world, dice):
     """No process of the primary runs for a while; replicas go on answering."""
-    for seconds in (dice.uniform(0.3, 1), dice.uniform(1.5, 3)):
+    for seconds in (dice.uniform(0.3, 0.8), dice.uniform(1.2, 2)):
         with world.database.stalled(0):
             world.pause(seconds)
         world.pause(0.7)
@@ -170,9 +170,9 @@ def warehouse_in_first_sync(world, dice):
         database.sql(
             f"CREATE SUBSCRIPTION sluice_warehouse CONNECTION '{connection}'"
             f" PUBLICATION {publications}", "warehouse")
-        world.pause(dice.uniform(1, 2))
+        world.pause(dice.uniform(1, 1.5))
         first.close()
-        world.pause(dice.uniform(1, 2))
+        world.pause(dice.uniform(1, 1.5))
     wait_until(lambda: not database.sql(
         "SELECT 1 FROM pg_subscription_rel WHERE srsubstate <> 'r'", "warehouse"),
         60, "the warehouse has copied every table")
@@ -199,4 +199,4 @@ def replica_promoted(world, dice):
     world.failover = (2, int(high, 16) << 32 | int(low, 16))
     acked = len(world.tokens)
     wait_until(lambda: len(world.tokens) > acked + 20, 30, "writes go on")
-    world.pause(3)
+    world.pause(2)

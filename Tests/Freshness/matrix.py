@@ -13,7 +13,7 @@ from verifier import Verifier
 from world import World
 
 # Clients go on for so long before and after a fault.
-BEFORE_SECONDS, AFTER_SECONDS = 0.5, 0.7
+BEFORE_SECONDS, AFTER_SECONDS = 0.3, 0.4
 
 
 class Matrix:

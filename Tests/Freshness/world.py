@@ -38,11 +38,9 @@ class World:
 
     def _options(self):
         given = self.database.environment
-        options = ["--replica-dsns", given["SLUICE_REPLICA_DSNS"],
-                   "--warehouse-dsn", given["SLUICE_WAREHOUSE_DSN"]]
-        if "--redis" in run(self.gateway_binary, "serve", "--help"):
-            options += ["--redis", given["SLUICE_REDIS"]]
-        return options
+        return ["--replica-dsns", given["SLUICE_REPLICA_DSNS"],
+                "--warehouse-dsn", given["SLUICE_WAREHOUSE_DSN"],
+                "--redis", given["SLUICE_REDIS"]]
 
     @property
     def dsn(self):

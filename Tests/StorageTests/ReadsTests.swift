@@ -291,7 +291,7 @@ struct ReadsTests {
       let token = try await proof(.strong).asOf
       #expect(FreshnessToken(token.bytes) == token)
       var report = token
-      report.seen.value += 7
+      report.seen = PostgresLSN(value: token.lsn.value + 7)
       report.isOfWarehouse = true
       #expect(FreshnessToken(report.bytes) == report)
       #expect(try await proof(.atLeast(token)).asOf.lsn >= token.lsn)

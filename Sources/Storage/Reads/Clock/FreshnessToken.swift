@@ -13,11 +13,12 @@ public struct FreshnessToken: Equatable, Sendable {
   public var timeline: UInt32
   /// A flush position, read after a synchronous commit or before a read.
   public var lsn: PostgresLSN
-  /// The answer showed nothing newer than this; of a write, and where nobody asked, `lsn`.
+  /// Beyond `lsn`, when the answer may have shown what lies up to here; nil where it did not, and
+  /// where nobody asked.
   ///
   /// An answer shows everything up to `lsn` and some of what came between its proof and its
   /// snapshot. Whoever is not to go back in time needs all of it.
-  public var seen: PostgresLSN
+  public var seen: PostgresLSN?
   /// The warehouse gave it: reports that follow come from there again.
   public var isOfWarehouse = false
 
@@ -26,7 +27,6 @@ public struct FreshnessToken: Equatable, Sendable {
     self.systemIdentifier = systemIdentifier
     self.timeline = timeline
     self.lsn = lsn
-    seen = lsn
   }
 
   /// Reads a token from a client; nil when it is none, or was altered.
@@ -45,7 +45,7 @@ public struct FreshnessToken: Equatable, Sendable {
       timeline: timeline,
       lsn: PostgresLSN(value: lsn)
     )
-    self.seen = PostgresLSN(value: seen)
+    if seen > lsn { self.seen = PostgresLSN(value: seen) }
     isOfWarehouse = bytes[0] == FreshnessToken.versionOfWarehouse
   }
 
@@ -55,7 +55,7 @@ public struct FreshnessToken: Equatable, Sendable {
       isOfWarehouse ? FreshnessToken.versionOfWarehouse : FreshnessToken.version
     let body =
       [version] + ByteWriter.bytes(systemIdentifier) + ByteWriter.bytes(timeline)
-      + ByteWriter.bytes(lsn.value) + ByteWriter.bytes(seen.value)
+      + ByteWriter.bytes(lsn.value) + ByteWriter.bytes(max(lsn, seen ?? lsn).value)
     return body + ByteWriter.bytes(FreshnessToken.check(body[...]))
   }
 

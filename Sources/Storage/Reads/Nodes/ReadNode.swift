@@ -216,7 +216,7 @@ final class ReadNode {
       guard let received = try results[statements.count].lsn(row: 0, column: 0) else {
         return Proven(token: nil, results: [])
       }
-      token.seen = max(token.lsn, received)
+      token.seen = received
     }
     return Proven(token: token, results: Array(results.prefix(statements.count)))
   }

@@ -139,7 +139,7 @@ final class ServerProver {
         )
         // When it fails a statement before it did, or the server is not what was asked for.
         if asksSeen, case .success(let result) = answers[answers.count - 1] {
-          token.seen = max(token.lsn, try result.lsn(row: 0, column: 0) ?? token.lsn)
+          token.seen = try result.lsn(row: 0, column: 0)
         }
         #if SLUICE_FAULT_ROUTE_ON_LAG
         let held = believed ?? token

@@ -94,7 +94,7 @@ extension FreshnessToken {
   /// A report after a report comes from the same server, whose snapshots never go back.
   fileprivate func asFloor(of level: ReadLevel) -> FreshnessToken {
     if isOfWarehouse, case .analytics = level { return upToHeld }
-    return FreshnessToken(identity, max(lsn, seen))
+    return FreshnessToken(identity, max(lsn, seen ?? lsn))
   }
 
   /// The position that it proves, alone.
