@@ -58,6 +58,16 @@ struct ConfigurationTests {
     .partitionWidth: "month", .partitionsAhead: "5", .retention: "90d", .logLevel: "debug",
   ]
 
+  @Test("no message shows a password")
+  func passwordsStaySecret() {
+    #expect {
+      _ = try configuration([.redis: "rediss://:hush@cache"])
+    } throws: { error in
+      let text = String(describing: error)
+      return text.contains("redis") && !text.contains("hush")
+    }
+  }
+
   @Test("every setting says something of its own")
   func everyKeyCounts() throws {
     let plain = String(describing: try configuration())

@@ -28,7 +28,8 @@ public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
       "'\(key.rawValue)' is not set; give --\(key.rawValue), set \(key.environmentName), or write"
         + " '\(key.rawValue) = …' into the configuration file"
     case .invalid(let key, let value, let expected):
-      "'\(value)' is not a value for '\(key.rawValue)'; expected \(expected)"
+      "\(key.isSecret ? "what was given" : "'\(value)'") is not a value for '\(key.rawValue)';"
+        + " expected \(expected)"
     case .notLoopback(let address):
       "\(address) can be reached from other machines, and connections are not encrypted; listen on"
         + " 127.0.0.1, or give --insecure-listen if the network is trusted"

@@ -27,6 +27,14 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     "SLUICE_" + rawValue.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
   }
 
+  /// Whether its text may hold a password, which no message shows.
+  public var isSecret: Bool {
+    switch self {
+    case .primaryDSN, .pooledDSN, .replicaDSNs, .warehouseDSN, .redis: true
+    default: false
+    }
+  }
+
   /// What holds when nobody says anything; nil when it must be said or is off.
   public var defaultText: String? {
     switch self {
