@@ -30,8 +30,9 @@ public struct Registration: Hashable, Sendable {
 /// Everything but `enqueue`, `stop` and `isIsolatingCurrentContext` is called on the thread that
 /// runs `run()`, or before it runs. A task that shall stay on the loop over its suspensions must
 /// have been started with `spawn`; without it every resume costs a trip through the global pool.
-/// The loop must outlive its actors, which hold it unowned. Unchecked, because most fields belong
-/// to one thread: each group of fields says which, or which lock guards it.
+/// The loop must outlive its actors, which hold it unowned.
+///
+/// Unchecked: most fields belong to one thread; each group says which, or which lock guards it.
 public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
   private struct Slot {
     var handler: (any ReadinessHandler)?

@@ -69,9 +69,10 @@ struct CacheModelTests {
     var scripts = ModelScripts()
     scripts.set = try CacheModelTests.mutant(scripts.set, CacheModelTests.leaseCheck, "")
     scripts.set = try CacheModelTests.mutant(scripts.set, CacheModelTests.floorCheck, "")
-    let findings = try await CacheModelTests.findings(scripts, steps: 10_000, seed: 1)
-    print("cache model, plain SET: \(findings)")
-    #expect(findings.staleSets > 50, "\(findings)")
+    let steps = max(CacheModelTests.steps / 4, 10_000)
+    let findings = try await CacheModelTests.findings(scripts, steps: steps, seed: 1)
+    print("cache model, plain SET, \(steps) steps: \(findings)")
+    #expect(findings.staleSets > steps / 200, "\(findings)")
   }
 
   @Test("the lease without the floor makes stale sets")

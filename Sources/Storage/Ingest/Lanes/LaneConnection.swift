@@ -59,22 +59,14 @@ final class LaneConnection {
   /// Learns cluster and timeline; a standby is refused, for after a failover another server is the
   /// primary.
   private func identify(_ connection: PostgresConnection) async throws(PostgresError) {
-    let result = try await connection.query(
-      """
-      SELECT system_identifier,
-        CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_flush_lsn()) END
-      FROM pg_control_system()
-      """,
-      deadline: loop.now + .seconds(5)
-    )
-    guard let identifier = try result.int64(row: 0, column: 0),
-      let timeline = result.text(row: 0, column: 1).flatMap({ UInt32($0.prefix(8), radix: 16) })
-    else {
+    let answers = try await ServerProver(asksStandby: false)
+      .run([], on: connection, deadline: loop.now + .seconds(5))
+    guard answers.proof.isAsExpected else {
       throw .connectFailed(
         PostgresConnectFailure(kind: .wrongServerState, sqlstate: nil, message: "a standby")
       )
     }
-    cluster = (UInt64(bitPattern: identifier), timeline)
+    cluster = (answers.token.systemIdentifier, answers.token.timeline)
   }
 
   /// Logs the first of a row of faults, and the end of the row.
