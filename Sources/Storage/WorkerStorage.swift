@@ -67,6 +67,8 @@ public enum StorageTask: Sendable, Equatable {
   case watch(Int)
   /// Writing upserts.
   case upserts(Int)
+  /// One query for point reads that came together: runs when storage asks for it, and ends.
+  case pointReads
 }
 
 /// The storage of one worker, confined to its loop: lanes, a pool for reads, the catalog.
@@ -99,12 +101,14 @@ public final class WorkerStorage {
   ///   - workerIndex: tells the workers' segments apart.
   ///   - settings: the same for all workers.
   ///   - log: takes sentences for operators.
+  ///   - start: runs a task, later, beside those that `tasks` names.
   public init(
     loop: EventLoop,
     gateway: GatewayIdentity,
     workerIndex: Int,
     settings: StorageSettings,
-    log: @escaping (String) -> Void
+    log: @escaping (String) -> Void,
+    start: @escaping (StorageTask) -> Void
   ) {
     self.loop = loop
     var limits = PoolLimits()
@@ -125,7 +129,7 @@ public final class WorkerStorage {
     } else {
       cache = nil
     }
-    entities = EntityReads(router, catalog, cache)
+    entities = EntityReads(router, catalog, cache) { start(.pointReads) }
     upserts = UpsertLane(pooled, loop: loop)
     producers = ProducerReader(pool: pool)
     valueLimits = settings.valueLimits
@@ -155,7 +159,7 @@ public final class WorkerStorage {
       + (0..<UpsertLane.writerCount).map { .upserts($0) }
   }
 
-  /// Runs one of them until storage is shut down.
+  /// Runs a task; those of `tasks` until storage is shut down.
   public func run(_ task: StorageTask) async {
     switch task {
     case .writer(let index): await durable[index].run()
@@ -165,6 +169,7 @@ public final class WorkerStorage {
     case .clock: await router.runClock()
     case .watch(let index): await router.runWatch(index)
     case .upserts: await upserts.run()
+    case .pointReads: await entities.runPointReads()
     }
   }
 

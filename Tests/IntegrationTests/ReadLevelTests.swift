@@ -316,6 +316,22 @@ extension Integration {
       }
     }
 
+    @Test("a standby can be the warehouse, too: its heartbeat is the proof")
+    func standbyForReports() async throws {
+      let stack = try #require(ReplicatedStack.current)
+      let options = ["--warehouse-dsn", stack.dsn(.replica2)]
+      try await ReadWorld.run(options: options) { world in
+        for _ in 0..<10 {
+          try await world.write()
+          for options in [ReadWorld.analytics(), ReadWorld.analytics(monotonic: true)] {
+            let seen = try await world.read(options)
+            #expect(seen.freshness.source == .analytics && seen.freshness.node == "warehouse")
+            #expect(!seen.freshness.degraded)
+          }
+        }
+      }
+    }
+
     @Test("while one table of the warehouse is in its first copy, nothing is proven")
     func firstCopy() async throws {
       try await ReadWorld.run { world in

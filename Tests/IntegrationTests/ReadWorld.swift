@@ -162,11 +162,16 @@ final class ReadWorld: Sendable {
     ReadOptions(level: .atLeast, token: token, allowDegraded: degraded)
   }
 
-  static func analytics(_ milliseconds: Int64 = 0, degraded: Bool = false) -> ReadOptions {
+  static func analytics(
+    _ milliseconds: Int64 = 0,
+    degraded: Bool = false,
+    monotonic: Bool = false
+  ) -> ReadOptions {
     ReadOptions(
       level: .analytics,
       maxStalenessMilliseconds: milliseconds,
-      allowDegraded: degraded
+      allowDegraded: degraded,
+      isMonotonic: monotonic
     )
   }
 

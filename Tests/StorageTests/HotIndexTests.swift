@@ -284,10 +284,26 @@ struct HotIndexTests {
   }
 }
 
+/// Opens once, for one who waits already or comes later; on one loop.
+private final class Latch {
+  private let cell = WaitCell<Bool>()
+  private var isOpen = false
+
+  func open() {
+    isOpen = true
+    cell.resume(true)
+  }
+
+  func wait() async {
+    guard !isOpen else { return }
+    _ = await cell.wait()
+  }
+}
+
 /// Keeps a build waiting for a transaction that writes, and then ends it.
 private final class Saboteur {
-  private let ready = WaitCell<Bool>()
-  private let done = WaitCell<Bool>()
+  private let ready = Latch()
+  private let done = Latch()
 
   /// Begins to; `way` is what is done with the backend, "cancel" or "terminate".
   init(_ database: TestDatabase, _ way: String, _ backend: Int32) {
@@ -304,7 +320,7 @@ private final class Saboteur {
         let insert =
           "BEGIN; INSERT INTO sluice.entity_jsonb (entity_id, version, tenant_id) VALUES (1, 1, 1)"
         _ = try await writer.script(insert, deadline: soon())
-        unsafe saboteur.ready.resume(true)
+        unsafe saboteur.ready.open()
         while try await HotIndexes.progress(of: backend, on: other) == nil {
           await pause(.milliseconds(5), on: loop)
         }
@@ -314,14 +330,14 @@ private final class Saboteur {
         _ = try await writer.script("ROLLBACK", deadline: soon())
       } catch {
         Issue.record(error)
-        unsafe saboteur.ready.resume(true)
+        unsafe saboteur.ready.open()
       }
-      unsafe saboteur.done.resume(true)
+      unsafe saboteur.done.open()
     }
   }
 
-  func isReady() async { _ = await ready.wait() }
-  func isDone() async { _ = await done.wait() }
+  func isReady() async { await ready.wait() }
+  func isDone() async { await done.wait() }
 
   private static func connect(
     _ dsn: PostgresDSN,

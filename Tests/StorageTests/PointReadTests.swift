@@ -81,7 +81,7 @@ struct PointReadTests {
         return
       }
       #expect(small.values.first?.value == .number(1))
-      let reads = PointReads(world.readers.entities)
+      let reads = world.readers.pointReads()
       for (key, value) in [(EntityReader.Key.id(2), label), (.id(1), .number(1))] {
         let read = try await reads.entity(
           key,
@@ -98,7 +98,7 @@ struct PointReadTests {
   func grouping() async throws {
     try await UpsertWorld.run { world in
       _ = await world.write((1...20).map { UpsertWorld.number(Double($0), of: Int64($0)) })
-      let reads = PointReads(world.readers.entities)
+      let reads = world.readers.pointReads()
       nonisolated(unsafe) let shared = reads
       let loop = world.readers.database.loop
       let answers = await withTaskGroup(of: (Int64, Double?).self) { group in
@@ -129,7 +129,7 @@ struct PointReadTests {
   func classes() async throws {
     try await UpsertWorld.run { world in
       let outcome = try await world.write([UpsertWorld.number(1)])[0].get()
-      let reads = PointReads(world.readers.entities)
+      let reads = world.readers.pointReads()
       nonisolated(unsafe) let shared = reads
       let loop = world.readers.database.loop
       let failures = await withTaskGroup(of: StorageError?.self) { group in
@@ -159,7 +159,7 @@ struct PointReadTests {
   func readAfterWrite() async throws {
     try await UpsertWorld.run { world in
       world.start()
-      let reads = PointReads(world.readers.entities)
+      let reads = world.readers.pointReads()
       nonisolated(unsafe) let shared = reads
       nonisolated(unsafe) let own = world
       let loop = world.readers.database.loop

@@ -30,6 +30,17 @@ struct Readers {
     }
   }
 
+  /// Point reads whose queries run in tasks of the loop.
+  func pointReads() -> PointReads {
+    let loop = database.loop
+    nonisolated(unsafe) weak var running: PointReads?
+    let reads = PointReads(entities) {
+      loop.spawn { await unsafe running?.runNext() }
+    }
+    unsafe running = reads
+    return reads
+  }
+
   /// Attributes 1 to 5 of the five types, all hot.
   func makeAttributes() async throws {
     let types = ValueType.allCases

@@ -31,8 +31,14 @@ private struct SwiftScanner {
     case string(delimiter: [UInt8], escape: [UInt8])
   }
 
-  /// What may begin something else inside code; anything else is looked at no further.
-  private static let special = Array("/\"#()".utf8)
+  /// What may begin something else; bytes up to one of them are taken together.
+  private static let codeEnds = table("/\"#()\n")
+  private static let commentEnds = table("\n")
+  private static let stringEnds = table("\"\\#\n")
+
+  private static func table(_ ends: String) -> [Bool] {
+    (0...UInt8.max).map { ends.utf8.contains($0) }
+  }
 
   private let bytes: [UInt8]
   private var index = 0
@@ -52,7 +58,7 @@ private struct SwiftScanner {
       }
       switch contexts[contexts.count - 1] {
       case .code(let parentheses): scanCode(parentheses)
-      case .lineComment: append(to: \.comment)
+      case .lineComment: comment += run(Self.commentEnds)
       case .blockComment(let depth): scanBlockComment(depth)
       case .string(let delimiter, let escape): scanString(delimiter, escape)
       }
@@ -62,7 +68,7 @@ private struct SwiftScanner {
   }
 
   private mutating func scanCode(_ parentheses: Int) {
-    guard Self.special.contains(bytes[index]) else { return append(to: \.code) }
+    guard Self.codeEnds[Int(bytes[index])] else { return code += run(Self.codeEnds) }
     if isNext("//") {
       contexts.append(.lineComment)
       append(2, to: \.comment)
@@ -107,6 +113,10 @@ private struct SwiftScanner {
   }
 
   private mutating func scanString(_ delimiter: [UInt8], _ escape: [UInt8]) {
+    guard Self.stringEnds[Int(bytes[index])] else {
+      _ = run(Self.stringEnds)
+      return
+    }
     if isNext(escape) {
       index += escape.count
       guard index < bytes.count else { return }
@@ -152,6 +162,13 @@ private struct SwiftScanner {
   private func isNext(_ text: String) -> Bool { bytes[index...].starts(with: text.utf8) }
   private func isNext(_ text: [UInt8]) -> Bool { bytes[index...].starts(with: text) }
   private mutating func replaceTop(_ context: Context) { contexts[contexts.count - 1] = context }
+
+  /// Goes on to the next of the bytes that may begin something else; returns what is before it.
+  private mutating func run(_ ends: [Bool]) -> ArraySlice<UInt8> {
+    let start = index
+    while index < bytes.count, !ends[Int(bytes[index])] { index += 1 }
+    return bytes[start..<index]
+  }
 
   private mutating func append(_ count: Int = 1, to part: WritableKeyPath<Self, [UInt8]>) {
     self[keyPath: part] += bytes[index..<index + count]

@@ -25,12 +25,14 @@ SCENARIOS = {
     "staged": scenarios_ingest.staged,
     "small-batches": scenarios_ack.small_batches,
     "producers": scenarios_ack.producers,
+    "guard": scenarios_ingest.guard,
     "batch-sizes": scenarios_ingest.batch_sizes,
     "get-entity": scenarios_entities.point_reads,
     "upserts": scenarios_entities.upserts,
     "read-after-write": scenarios_entities.read_after_write,
     "cache": scenarios_entities.cache,
     "read-mix": scenarios_entities.read_mix,
+    "pooler": scenarios_entities.pooler,
     "unary": scenarios_read.unary,
     "idle": scenarios_read.idle,
     "load": scenarios_ack.load,
@@ -40,11 +42,6 @@ SCENARIOS = {
 
 # Only when they are named.
 ON_REQUEST = {"stored-100m": scenarios_ingest.stored_more}
-
-# Goals of the design that cannot be measured yet: each becomes a function beside its relatives.
-LATER = {
-    "pooler": "reads through PgBouncer, beside pgbench through it",
-}
 
 
 class Plan:
@@ -170,9 +167,7 @@ def parse():
     options = parser.parse_args()
     unknown = set(options.scenarios) - set(SCENARIOS) - set(ON_REQUEST)
     if unknown:
-        waiting = [name for name in unknown if name in LATER]
-        parser.error(f"{', '.join(sorted(unknown))}: "
-                     + ("not measurable yet" if waiting else "no such scenario; see --list"))
+        parser.error(f"{', '.join(sorted(unknown))}: no such scenario; see --list")
     if not 1 <= options.rounds <= 100:
         parser.error("--rounds wants 1 to 100")
     return options
@@ -182,8 +177,6 @@ def show_list():
     for name, function in {**SCENARIOS, **ON_REQUEST}.items():
         note = "" if name in SCENARIOS else " (on request)"
         print(f"{name:<18} {function.__doc__.splitlines()[0]}{note}")
-    for name, why in LATER.items():
-        print(f"{name:<18} later: {why}")
 
 
 def main():

@@ -5,6 +5,7 @@ import time
 
 import processes
 from measure import Goal, at_least, compare, interleave, percentile, percentile_chart
+from pooler import Pooler
 from scenarios_ack import BARE_COMMIT
 from world import BenchError, curve, run
 
@@ -29,13 +30,18 @@ def prepare_entities(world, plan):
     return {"first": first, "last": last}
 
 
+def calls(world, plan, method, **settings):
+    """Calls of one method, one after another from each of 64 callers on one connection."""
+    return world.bench("calls", **{"method": method, "callers": 64, "entities": ENTITIES,
+                                   "warmup": plan.warmup, "seconds": plan.seconds, **settings})
+
+
 def point_reads(world, plan):
     """STRONG GetEntity by id from 64 callers on one connection."""
     world.start_gateway()
     ids = prepare_entities(world, plan)
     arms = {
-        "GetEntity": lambda: world.bench("calls", method="get", callers=64, entities=ENTITIES,
-                                         warmup=plan.warmup, seconds=plan.seconds),
+        "GetEntity": lambda: calls(world, plan, "get"),
         "pgbench": lambda: world.best_pgbench(SELECT, plan, sampling=0.05, **ids),
     }
     found = interleave(plan, arms, world.checkpoint)
@@ -46,6 +52,33 @@ def point_reads(world, plan):
         settings={"callers": 64, "entities": ENTITIES,
                   "peer_clients": [one["clients"] for one in found["pgbench"]]})
     return [result], [percentile_chart("One point read", found)]
+
+
+def pooler(world, plan):
+    """STRONG GetEntity through PgBouncer in transaction mode, beside pgbench through the same."""
+    servers = 8
+    with Pooler(world, servers) as between:
+        world.start_gateway("--pooled-dsn", between.dsn)
+        ids = prepare_entities(world, plan)
+        world.parties["pgbouncer"] = lambda: processes.processor_seconds(between.pid)
+        try:
+            # A session there belongs to everyone: nothing can be prepared.
+            arms = {
+                "GetEntity": lambda: calls(world, plan, "get"),
+                "pgbench": lambda: world.best_pgbench(
+                    SELECT, plan, sampling=0.05, dsn=between.dsn, protocol="extended", **ids),
+            }
+            found = interleave(plan, arms, world.checkpoint)
+        finally:
+            del world.parties["pgbouncer"]
+            world.stop_gateway()
+    result = compare(
+        "pooler", "STRONG point reads through PgBouncer, 64 callers", "reads/s",
+        found["GetEntity"], found["pgbench"],
+        peer_name="pgbench extended SELECT through PgBouncer, best of 8 to 64 clients",
+        settings={"callers": 64, "entities": ENTITIES, "server_connections": servers,
+                  "peer_clients": [one["clients"] for one in found["pgbench"]]})
+    return [result], [percentile_chart("One point read through PgBouncer", found)]
 
 
 # What a service without us would send: the document merged, the time remembered.
@@ -63,11 +96,6 @@ UPSERT = (
 
 def first_hot_attribute(world):
     return int(world.sql("SELECT attribute_id FROM sluice.attributes WHERE name = 'bench.hot.0'"))
-
-
-def calls(world, plan, method, **settings):
-    return world.bench("calls", **{"method": method, "callers": 64, "entities": ENTITIES,
-                                   "warmup": plan.warmup, "seconds": plan.seconds, **settings})
 
 
 def upserts(world, plan):

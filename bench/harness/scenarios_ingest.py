@@ -80,6 +80,47 @@ def staged(world, plan):
     return [result], [chart]
 
 
+GUARD = "sluice.commit_group"
+
+
+def guard(world, plan):
+    """What exactly-once costs: ingest beside a database whose guard does nothing."""
+    world.start_gateway()
+    rows, base = plan.rows(2_000_000), plan.base
+    real = world.sql(f"SELECT pg_get_functiondef('{GUARD}'::regproc)")
+    # The same signature, and neither producers nor their positions are looked at or kept.
+    head = real[:real.index("AS $function$")]
+    nothing = head + "AS $function$ BEGIN RETURN 0; END $function$"
+
+    def under(definition, mode, **settings):
+        def arm():
+            world.sql(definition)
+            return world.bench(mode, base=base, **settings)
+        return arm
+
+    large = {"rows": rows, "sessions": SESSIONS, "batch": 1000}
+    small = {"sessions": 1000, "batch": 10, "window": 1 << 16, "warmup": plan.warmup,
+             "seconds": plan.seconds}
+    try:
+        found = interleave(plan, {
+            "1,000-value batches": under(real, "flatout", **large),
+            "1,000-value batches, no guard": under(nothing, "flatout", **large),
+            "1,000 producers": under(real, "lockstep", **small),
+            "1,000 producers, no guard": under(nothing, "lockstep", **small),
+        }, world.empty)
+    finally:
+        world.sql(real)
+    return [
+        compare("guard", "DURABLE ingest, 1,000-value batches, with the guard", "values/s",
+                found["1,000-value batches"], found["1,000-value batches, no guard"],
+                goal=at_least(0.95), peer_name="the same without the guard", settings=large),
+        compare("guard-producers", "1,000 producers of 10-value batches, with the guard",
+                "values/s", found["1,000 producers"], found["1,000 producers, no guard"],
+                peer_name="the same without the guard",
+                settings={"sessions": 1000, "batch": 10}),
+    ], []
+
+
 def batch_sizes(world, plan):
     """DURABLE ingest with batches of 1 to 10,000 values."""
     world.start_gateway()

@@ -50,6 +50,8 @@ class World:
         self.address = ""
         # Something else to read at both ends of a measurement, such as allocations.
         self.counter = counter
+        # Whose processor time counts besides, by name: functions that read it.
+        self.parties = {}
         # Ten thousand connections are ten thousand descriptors.
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -165,6 +167,7 @@ class World:
         self.sql("CHECKPOINT", admin=True)
 
     def meter(self, **parties):
+        parties = {**self.parties, **parties}
         parties["postgres"] = lambda: processes.server_seconds(self.postmaster)
         if self.gateway is not None:
             pid = self.gateway.pid
@@ -241,8 +244,9 @@ class World:
             longest = max(longest, float(found[1]) / 1000)
         return {"seconds": longest, "cpu_seconds": meter.stop(), "peak_rss_bytes": {}}
 
-    def pgbench(self, script, clients, seconds, sampling=1.0, **variables):
-        """pgbench with a script of our own, prepared: rate without connecting, and latencies."""
+    def pgbench(self, script, clients, seconds, sampling=1.0, dsn=None, protocol="prepared",
+                **variables):
+        """pgbench with a script of our own: rate without connecting, and latencies."""
         path = self.path("script.sql")
         with open(path, "w", encoding="utf-8") as file:
             file.write(script)
@@ -250,10 +254,11 @@ class World:
             meter = self.meter(client=processes.children_seconds)
             meter.start()
             output = run(
-                [os.path.join(self.programs, "pgbench"), "-n", "-M", "prepared", "-f", path,
+                [os.path.join(self.programs, "pgbench"), "-n", "-M", protocol, "-f", path,
                  "-c", str(clients), "-j", str(min(2, clients)), "-T", str(max(1, round(seconds))),
                  "-l", f"--sampling-rate={sampling}", "--log-prefix", os.path.join(logs, "log"),
-                 *[f"-D{name}={value}" for name, value in variables.items()], self.dsn],
+                 *[f"-D{name}={value}" for name, value in variables.items()],
+                 dsn or self.dsn],
                 timeout=seconds + 60,
             )
             used = meter.stop()

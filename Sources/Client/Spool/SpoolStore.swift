@@ -211,6 +211,8 @@ struct SpoolStore: Sendable {
   mutating func advance(past sequence: UInt64) throws(ClientError) {
     guard sequence > last else { return }
     durable = max(durable, sequence)
+    // First, for the new segment needs room, and there may be none but theirs.
+    try deleteDurable()
     try startSegment(first: sequence + 1, skips: true)
   }
 

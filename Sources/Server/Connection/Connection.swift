@@ -237,6 +237,7 @@ final class Connection: ReadinessHandler, FlushHandler {
       connection: id,
       sessionToken: durableToken
     )
+    guard !Dispatch(context: context).answerWithoutTask(request, token) else { return }
     let task = context.worker.run(request, for: id, token)
     if method.endsWithCaller { reads[token.id] = task }
   }

@@ -55,7 +55,8 @@ actor Worker {
       gateway: gateway,
       workerIndex: index,
       settings: settings,
-      log: { [log, index] in log.warning("worker \(index): \($0)") }
+      log: { [log, index] in log.warning("worker \(index): \($0)") },
+      start: { [weak self] task in self?.spawn { worker in await worker.runStorage(task) } }
     )
     let context = WorkerContext(
       worker: self,

@@ -8,6 +8,32 @@ internal import Wire
 struct Dispatch {
   let context: WorkerContext
 
+  /// Answers a call that needs no task of its own, at once or when its query is answered.
+  ///
+  /// A task and its suspensions cost more than all else that is done for such a call.
+  ///
+  /// - Returns: false when the call wants a task: nothing was done.
+  func answerWithoutTask(_ request: UnaryRequest, _ token: StreamToken) -> Bool {
+    let call = Call(context: context, request: request)
+    do throws(Status) {
+      switch request.method {
+      case .healthCheck: call.respond(token, try HealthService.check(call.message(), call))
+      case .healthList: call.respond(token, try HealthService.list(call.message(), call))
+      case .getEntity:
+        return try EntityService.getEntity(call.message(), call) { answer in
+          switch answer {
+          case .success(let message): call.respond(token, message)
+          case .failure(let status): call.respond(token, status)
+          }
+        }
+      default: return false
+      }
+    } catch {
+      call.respond(token, error)
+    }
+    return true
+  }
+
   /// The answer to a call.
   ///
   /// - Throws: the status to answer with.
@@ -28,10 +54,8 @@ struct Dispatch {
     case .getStatus: try await AdminService.getStatus(call.message(), call)
     case .listProducers: try await AdminService.listProducers(call.message(), call)
     case .setNodeDrained: try await AdminService.setNodeDrained(call.message(), call)
-    case .healthCheck: try HealthService.check(call.message(), call)
-    case .healthList: try HealthService.list(call.message(), call)
-    case .write, .healthWatch:
-      throw Status(.unimplemented, "this method is a stream", reason: "METHOD_IS_A_STREAM")
+    case .healthCheck, .healthList, .write, .healthWatch:
+      throw Status(.internal, "nobody answers this method here", reason: "INTERNAL")
     }
   }
 }
@@ -54,6 +78,16 @@ struct Call {
     }
   }
 
+  /// Ends the call on its connection, if that is still there.
+  func respond(_ token: StreamToken, _ message: some WireMessage) {
+    context.connections[request.connection]?.respond(token, message)
+  }
+
+  /// Ends the call with an error.
+  func respond(_ token: StreamToken, _ status: Status) {
+    context.connections[request.connection]?.respond(token, status)
+  }
+
   /// A write of this call is durable: reads that come later on its connection have to see it.
   func noteDurable(_ token: FreshnessToken) {
     context.connections[request.connection]?.noteDurable(token)
@@ -73,10 +107,15 @@ struct Call {
     do throws(StorageError) {
       return try await body()
     } catch {
-      let status = Status(error, field: field)
-      if status.code == .internal { context.log.error("\(request.method): \(error.operatorText)") }
-      throw status
+      throw status(of: error, field)
     }
+  }
+
+  /// What the caller is told of an error of storage; what only operators can mend is logged.
+  func status(of error: StorageError, _ field: String = "") -> Status {
+    let status = Status(error, field: field)
+    if status.code == .internal { context.log.error("\(request.method): \(error.operatorText)") }
+    return status
   }
 }
 

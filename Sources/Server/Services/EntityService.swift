@@ -22,6 +22,44 @@ enum EntityService {
         deadline: call.request.deadline
       )
     }
+    return try response(found, proof)
+  }
+
+  /// The same without a task that waits, where that can be.
+  ///
+  /// - Parameters:
+  ///   - message: the request.
+  ///   - call: its call.
+  ///   - done: is called once, in a later turn of the loop.
+  /// - Returns: false when it cannot be: nothing was done.
+  /// - Throws: the status that says what is wrong with the request.
+  static func getEntity(
+    _ message: GetEntityRequest,
+    _ call: Call,
+    _ done: @escaping (Result<GetEntityResponse, Status>) -> Void
+  ) throws(Status) -> Bool {
+    let requirement = try ReadRequirement(message.read, call)
+    return call.context.storage.entities.ask(
+      try key(message.by, "external_key"),
+      tenant: call.tenant,
+      requirement,
+      deadline: call.request.deadline
+    ) { answer in
+      done(
+        Result { () throws(Status) in
+          switch answer {
+          case .success(let (found, proof)): try response(found, proof)
+          case .failure(let error): throw call.status(of: error)
+          }
+        }
+      )
+    }
+  }
+
+  private static func response(
+    _ found: HotEntity,
+    _ proof: ReadProof
+  ) throws(Status) -> GetEntityResponse {
     guard found.answerBytes <= RequestLimits.answerBytesMax else { throw Status(.valueTooLarge) }
     return GetEntityResponse(entity: Entity(found), freshness: Freshness(proof))
   }

@@ -16,10 +16,15 @@ public final class EntityReads {
   private let router: ReadRouter
   private let cache: EntityCache?
 
-  /// Reads through a cache, when there is one.
-  init(_ router: ReadRouter, _ catalog: Catalog, _ cache: EntityCache?) {
+  /// Reads through a cache, when there is one; `start` runs `runPointReads` in a task of its own.
+  init(
+    _ router: ReadRouter,
+    _ catalog: Catalog,
+    _ cache: EntityCache?,
+    start: @escaping () -> Void
+  ) {
     reader = EntityReader(router: router, catalog: catalog)
-    points = PointReads(reader)
+    points = PointReads(reader, start: start)
     self.router = router
     self.cache = cache
   }
@@ -44,6 +49,41 @@ public final class EntityReads {
     guard let entity else { throw .entityNotFound(index: 0) }
     return (entity, proof)
   }
+
+  /// Asks for one entity without a task that waits for it, where that can be.
+  ///
+  /// - Parameters:
+  ///   - key: its id or its name.
+  ///   - tenant: whose.
+  ///   - requirement: how fresh.
+  ///   - deadline: until when.
+  ///   - done: is called once, in a later turn of the loop, with what `entity` would have returned
+  ///     or thrown.
+  /// - Returns: false when a cache must be asked first, or what is staged: nothing was done.
+  public func ask(
+    _ key: EntityReader.Key,
+    tenant: Int32,
+    _ requirement: ReadRequirement,
+    deadline: MonotonicTime,
+    _ done: @escaping (Result<(entity: HotEntity, proof: ReadProof), StorageError>) -> Void
+  ) -> Bool {
+    guard !requirement.includesStaged, requirement.level == .strong || cache?.inUse == nil else {
+      return false
+    }
+    pointReadCount += 1
+    points.ask(key, tenant: tenant, requirement, deadline: deadline) { answer in
+      done(
+        answer.flatMap { found in
+          guard let entity = found.entity else { return .failure(.entityNotFound(index: 0)) }
+          return .success((entity, found.proof))
+        }
+      )
+    }
+    return true
+  }
+
+  /// Runs a query of those that wait for one.
+  func runPointReads() async { await points.runNext() }
 
   /// Many entities; as of one moment where no cache is in between.
   ///

@@ -4,18 +4,26 @@ public import EventLoop
 
 /// Groups point reads that want the same freshness.
 ///
-/// The first one waits until the tasks of its turn of the loop have run, and then for a free place
-/// among the few queries that may be under way; whoever comes meanwhile joins it. A query starts
-/// after all its readers have come, so it sees what each of them may expect. Confined to its loop's
-/// thread.
+/// A query starts a turn of the loop after its first reader, or when there is a free place among
+/// the few that may be under way; whoever comes meanwhile joins it. It starts after all its readers
+/// have come, so it sees what each of them may expect. Readers are functions to call back: a task
+/// for each would cost more than its share of the query. Confined to its loop's thread.
 public final class PointReads {
+  /// What one read brought: nil for an entity that does not exist.
+  typealias Answer = Result<(entity: HotEntity?, proof: ReadProof), StorageError>
+
   /// Reads answered.
   public private(set) var readCount: Int64 = 0
   /// Queries that answered them.
   public private(set) var queryCount: Int64 = 0
 
   private let reader: EntityReader
+  /// Runs `runNext` in a task of its own.
+  private let start: () -> Void
+  /// Groups that may be joined, the oldest first.
   private var open: [Group] = []
+  /// How many of them nobody runs yet: the last ones.
+  private var unstarted = 0
   private var running: [Class] = []
   private var waiting: [(class: Class, cell: WaitCell<Bool>)] = []
 
@@ -30,30 +38,90 @@ public final class PointReads {
     var requirement: ReadRequirement
   }
 
-  private typealias Answer = Result<(entity: HotEntity?, proof: ReadProof), StorageError>
-
   private final class Group {
     let kind: Class
-    var keys: [EntityReader.Key] = []
-    var places: [EntityReader.Key: Int] = [:]
-    var deadline: MonotonicTime
-    var members: [(place: Int, cell: WaitCell<Answer>)] = []
+    private(set) var keys: [EntityReader.Key] = []
+    private(set) var deadline: MonotonicTime
+    private var places: [EntityReader.Key: Int] = [:]
+    private var members: [(place: Int, done: (Answer) -> Void)] = []
 
     init(_ kind: Class, _ deadline: MonotonicTime) {
       self.kind = kind
       self.deadline = deadline
     }
 
-    func place(of key: EntityReader.Key) -> Int {
-      if let place = places[key] { return place }
-      places[key] = keys.count
-      keys.append(key)
-      return keys.count - 1
+    func add(_ key: EntityReader.Key, _ deadline: MonotonicTime, _ done: @escaping (Answer) -> Void)
+    {
+      self.deadline = max(self.deadline, deadline)
+      var place = keys.count
+      if let known = places[key] {
+        place = known
+      } else {
+        places[key] = place
+        keys.append(key)
+      }
+      members.append((place, done))
+    }
+
+    func end(_ answers: [Answer]) {
+      for member in members { member.done(answers[member.place]) }
     }
   }
 
   /// Point reads by this reader.
-  public init(_ reader: EntityReader) { self.reader = reader }
+  ///
+  /// - Parameters:
+  ///   - reader: asks the databases.
+  ///   - start: runs `runNext` in a task of its own, later.
+  public init(_ reader: EntityReader, start: @escaping () -> Void) {
+    self.reader = reader
+    self.start = start
+  }
+
+  /// Asks for one entity without what is staged.
+  ///
+  /// - Parameters:
+  ///   - key: its id or its name.
+  ///   - tenant: whose.
+  ///   - requirement: how fresh.
+  ///   - deadline: until when.
+  ///   - done: is called once, in a later turn of the loop; the answer has a proof also for an
+  ///     entity that does not exist. Errors are those of `EntityReader.entity`.
+  func ask(
+    _ key: EntityReader.Key,
+    tenant: Int32,
+    _ requirement: ReadRequirement,
+    deadline: MonotonicTime,
+    _ done: @escaping (Answer) -> Void
+  ) {
+    precondition(!requirement.includesStaged, "what is staged is read one by one")
+    readCount += 1
+    var kind = Class(tenant: tenant, requirement: requirement)
+    // The primary holds every write that was acknowledged before.
+    if requirement.level == .strong { kind.requirement.sessionToken = nil }
+    let joined = open.first { $0.kind == kind && $0.keys.count < PointReads.groupMax }
+    let group = joined ?? Group(kind, deadline)
+    group.add(key, deadline, done)
+    guard joined == nil else { return }
+    open.append(group)
+    unstarted += 1
+    start()
+  }
+
+  /// The same for a task that waits.
+  ///
+  /// - Throws: as `EntityReader.entity`, but for an entity that does not exist.
+  func find(
+    _ key: EntityReader.Key,
+    tenant: Int32,
+    _ requirement: ReadRequirement,
+    deadline: MonotonicTime
+  ) async throws(StorageError) -> (entity: HotEntity?, proof: ReadProof) {
+    let cell = WaitCell<Answer>()
+    return try await cell.wait {
+      ask(key, tenant: tenant, requirement, deadline: deadline) { cell.resume($0) }
+    }.get()
+  }
 
   /// One entity and its newest values.
   ///
@@ -74,44 +142,13 @@ public final class PointReads {
     return try await reader.entity(key, tenant: tenant, requirement, deadline: deadline)
   }
 
-  /// The same without what is staged, and with a proof also for an entity that does not exist.
-  func find(
-    _ key: EntityReader.Key,
-    tenant: Int32,
-    _ requirement: ReadRequirement,
-    deadline: MonotonicTime
-  ) async throws(StorageError) -> (entity: HotEntity?, proof: ReadProof) {
-    precondition(!requirement.includesStaged, "what is staged is read one by one")
-    readCount += 1
-    var kind = Class(tenant: tenant, requirement: requirement)
-    // The primary holds every write that was acknowledged before.
-    if requirement.level == .strong { kind.requirement.sessionToken = nil }
-    if let group = open.first(where: {
-      $0.kind == kind && $0.keys.count < PointReads.groupMax
-    }) {
-      return try await join(group, key, deadline)
-    }
-    return try await lead(Group(kind, deadline), key)
-  }
+  // MARK: Queries
 
-  private func join(
-    _ group: Group,
-    _ key: EntityReader.Key,
-    _ deadline: MonotonicTime
-  ) async throws(StorageError) -> (entity: HotEntity?, proof: ReadProof) {
-    let cell = WaitCell<Answer>()
-    group.deadline = max(group.deadline, deadline)
-    return try await cell.wait { group.members.append((group.place(of: key), cell)) }.get()
-  }
-
-  /// Gathers a group, reads it and gives everybody the answer.
-  private func lead(
-    _ group: Group,
-    _ key: EntityReader.Key
-  ) async throws(StorageError) -> (entity: HotEntity?, proof: ReadProof) {
-    let own = group.place(of: key)
-    open.append(group)
-    await Task.yield()
+  /// Reads the oldest group that nobody runs yet, and gives everybody the answer.
+  func runNext() async {
+    guard unstarted > 0 else { return }
+    let group = open[open.count - unstarted]
+    unstarted -= 1
     while running.count(where: { $0 == group.kind }) >= PointReads.runningMax {
       let cell = WaitCell<Bool>()
       _ = await cell.wait { waiting.append((group.kind, cell)) }
@@ -123,8 +160,7 @@ public final class PointReads {
     if let next = waiting.firstIndex(where: { $0.class == group.kind }) {
       waiting.remove(at: next).cell.resume(true)
     }
-    for member in group.members { member.cell.resume(answers[member.place]) }
-    return try answers[own].get()
+    group.end(answers)
   }
 
   /// An answer for each key of a group.
