@@ -4,10 +4,10 @@ public import EventLoop
 
 /// Groups point reads that want the same freshness.
 ///
-/// A query starts a turn of the loop after its first reader, or when there is a free place among
-/// the few that may be under way; whoever comes meanwhile joins it. It starts after all its readers
-/// have come, so it sees what each of them may expect. Readers are functions to call back: a task
-/// for each would cost more than its share of the query. Confined to its loop's thread.
+/// A query starts a turn of the loop after its first reader, or when one that is under way has
+/// ended; whoever comes meanwhile joins it. It starts after all its readers have come, so it sees
+/// what each of them may expect. Readers are functions to call back: a task for each would cost
+/// more than its share of the query. Confined to its loop's thread.
 public final class PointReads {
   /// What one read brought: nil for an entity that does not exist.
   typealias Answer = Result<(entity: HotEntity?, proof: ReadProof), StorageError>
@@ -20,16 +20,16 @@ public final class PointReads {
   private let reader: EntityReader
   /// Runs `runNext` in a task of its own.
   private let start: () -> Void
-  /// Groups that may be joined, the oldest first.
-  private var open: [Group] = []
-  /// How many of them nobody runs yet: the last ones.
-  private var unstarted = 0
-  private var running: [Class] = []
-  private var waiting: [(class: Class, cell: WaitCell<Bool>)] = []
+  /// One for each kind of read that waits or is under way.
+  private var queues: [Queue] = []
+  /// Whose query `start` was asked for and does not run yet.
+  private var starting: [Queue] = []
 
   /// Entities of one query: what PostgreSQL reads in well under a millisecond.
   static let groupMax = 128
-  /// Queries of one class under way: while one is executed, the next one is on its way.
+  /// So many go together if there are as many, however many queries that makes.
+  static let groupMin = 16
+  /// Queries of one queue under way: while one is executed, the others are on their way.
   static let runningMax = 2
 
   /// Reads that one query can answer.
@@ -38,33 +38,38 @@ public final class PointReads {
     var requirement: ReadRequirement
   }
 
-  private final class Group {
+  private struct Entry {
+    let key: EntityReader.Key
+    let deadline: MonotonicTime
+    let done: (Answer) -> Void
+  }
+
+  private final class Queue {
     let kind: Class
-    private(set) var keys: [EntityReader.Key] = []
-    private(set) var deadline: MonotonicTime
-    private var places: [EntityReader.Key: Int] = [:]
-    private var members: [(place: Int, done: (Answer) -> Void)] = []
+    var entries: [Entry] = []
+    /// Queries under way or about to start.
+    var running = 0
+    /// Those about to start.
+    var starting = 0
+    /// Readers of those under way.
+    var reading = 0
 
-    init(_ kind: Class, _ deadline: MonotonicTime) {
-      self.kind = kind
-      self.deadline = deadline
+    init(_ kind: Class) { self.kind = kind }
+
+    /// Whether those who wait are too many for the queries that are about to start.
+    var wantsQuery: Bool {
+      running < PointReads.runningMax && entries.count > starting * PointReads.groupMin
     }
 
-    func add(_ key: EntityReader.Key, _ deadline: MonotonicTime, _ done: @escaping (Answer) -> Void)
-    {
-      self.deadline = max(self.deadline, deadline)
-      var place = keys.count
-      if let known = places[key] {
-        place = known
-      } else {
-        places[key] = place
-        keys.append(key)
-      }
-      members.append((place, done))
-    }
-
-    func end(_ answers: [Answer]) {
-      for member in members { member.done(answers[member.place]) }
+    /// What the next query reads: half of all readers there are, for callers that are answered all
+    /// at once come back all at once, and then gateway and database would work in turns.
+    func takeGroup() -> [Entry] {
+      let half = (entries.count + reading + 1) / 2
+      let count = min(entries.count, max(PointReads.groupMin, min(half, PointReads.groupMax)))
+      let group = Array(entries[..<count])
+      entries.removeFirst(count)
+      reading += count
+      return group
     }
   }
 
@@ -96,16 +101,23 @@ public final class PointReads {
   ) {
     precondition(!requirement.includesStaged, "what is staged is read one by one")
     readCount += 1
+    let queue = queue(tenant, requirement)
+    queue.entries.append(Entry(key: key, deadline: deadline, done: done))
+    guard queue.wantsQuery else { return }
+    queue.running += 1
+    queue.starting += 1
+    starting.append(queue)
+    start()
+  }
+
+  private func queue(_ tenant: Int32, _ requirement: ReadRequirement) -> Queue {
     var kind = Class(tenant: tenant, requirement: requirement)
     // The primary holds every write that was acknowledged before.
     if requirement.level == .strong { kind.requirement.sessionToken = nil }
-    let joined = open.first { $0.kind == kind && $0.keys.count < PointReads.groupMax }
-    let group = joined ?? Group(kind, deadline)
-    group.add(key, deadline, done)
-    guard joined == nil else { return }
-    open.append(group)
-    unstarted += 1
-    start()
+    if let queue = queues.first(where: { $0.kind == kind }) { return queue }
+    let queue = Queue(kind)
+    queues.append(queue)
+    return queue
   }
 
   /// The same for a task that waits.
@@ -144,60 +156,78 @@ public final class PointReads {
 
   // MARK: Queries
 
-  /// Reads the oldest group that nobody runs yet, and gives everybody the answer.
+  /// Runs the query that was asked for first, and goes on while readers wait for another one.
   func runNext() async {
-    guard unstarted > 0 else { return }
-    let group = open[open.count - unstarted]
-    unstarted -= 1
-    while running.count(where: { $0 == group.kind }) >= PointReads.runningMax {
-      let cell = WaitCell<Bool>()
-      _ = await cell.wait { waiting.append((group.kind, cell)) }
+    guard !starting.isEmpty else { return }
+    let queue = starting.removeFirst()
+    queue.starting -= 1
+    while !queue.entries.isEmpty {
+      let group = queue.takeGroup()
+      await read(group, queue.kind)
+      queue.reading -= group.count
     }
-    open.removeAll { $0 === group }
-    running.append(group.kind)
-    let answers = await answers(group)
-    if let place = running.firstIndex(of: group.kind) { running.remove(at: place) }
-    if let next = waiting.firstIndex(where: { $0.class == group.kind }) {
-      waiting.remove(at: next).cell.resume(true)
+    queue.running -= 1
+    if queue.running == 0 { queues.removeAll { $0 === queue } }
+  }
+
+  /// Reads a group, each key once, and calls everybody back.
+  private func read(_ group: [Entry], _ kind: Class) async {
+    var keys: [EntityReader.Key] = []
+    var places: [EntityReader.Key: Int] = [:]
+    var deadline = group[0].deadline
+    for entry in group {
+      deadline = max(deadline, entry.deadline)
+      guard places[entry.key] == nil else { continue }
+      places[entry.key] = keys.count
+      keys.append(entry.key)
     }
-    group.end(answers)
+    let answers = await answers(keys, kind, deadline)
+    for entry in group { entry.done(answers[places[entry.key] ?? 0]) }
   }
 
   /// An answer for each key of a group.
-  private func answers(_ group: Group) async -> [Answer] {
+  private func answers(
+    _ keys: [EntityReader.Key],
+    _ kind: Class,
+    _ deadline: MonotonicTime
+  ) async -> [Answer] {
     queryCount += 1
     do throws(StorageError) {
       let (found, proof) = try await reader.smallEntities(
-        named: group.keys,
-        tenant: group.kind.tenant,
-        group.kind.requirement,
-        deadline: group.deadline
+        named: keys,
+        tenant: kind.tenant,
+        kind.requirement,
+        deadline: deadline
       )
       var answers: [Answer] = []
       answers.reserveCapacity(found.count)
-      for (key, found) in zip(group.keys, found) {
+      for (key, found) in zip(keys, found) {
         switch found {
         case .entity(let entity): answers.append(.success((entity, proof)))
         case .absent: answers.append(.success((nil, proof)))
-        case .large: answers.append(await large(key, group))
+        case .large: answers.append(await large(key, kind, deadline))
         }
       }
       return answers
     } catch {
-      return Array(repeating: .failure(error), count: group.keys.count)
+      return Array(repeating: .failure(error), count: keys.count)
     }
   }
 
   /// Reads an entity by itself, since its documents are large.
-  private func large(_ key: EntityReader.Key, _ group: Group) async -> Answer {
+  private func large(
+    _ key: EntityReader.Key,
+    _ kind: Class,
+    _ deadline: MonotonicTime
+  ) async -> Answer {
     queryCount += 1
     do throws(StorageError) {
       let (entities, proof) = try await reader.entities(
         named: [key],
         bytesMax: 0,
-        tenant: group.kind.tenant,
-        group.kind.requirement,
-        deadline: group.deadline
+        tenant: kind.tenant,
+        kind.requirement,
+        deadline: deadline
       )
       return .success((entities[0], proof))
     } catch {

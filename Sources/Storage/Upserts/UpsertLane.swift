@@ -28,6 +28,7 @@ public final class UpsertLane {
   private let pool: PostgresPool
   private let loop: EventLoop
   private var clusters: [Int64: UInt64] = [:]
+  /// Upserts of the transactions under way.
   private var writing = 0
   private var isShutDown = false
 
@@ -76,14 +77,14 @@ public final class UpsertLane {
   /// Writes until it is shut down; run `writerCount` of these.
   public func run() async {
     while !isShutDown {
-      let group = current(queue.takeGroup())
+      let group = current(queue.takeGroup(beside: writing))
       guard !group.isEmpty else {
         if queue.isEmpty { await queue.sleep() }
         continue
       }
-      writing += 1
+      writing += group.count
       await write(group[...])
-      writing -= 1
+      writing -= group.count
     }
   }
 
@@ -92,7 +93,7 @@ public final class UpsertLane {
     isShutDown = true
     queue.wakeAll()
     while !queue.isEmpty {
-      for entry in queue.takeGroup() { entry.cell.resume(.failure(.postgres(.closed))) }
+      for entry in queue.takeGroup(beside: 0) { entry.cell.resume(.failure(.postgres(.closed))) }
     }
     await pool.shutdown(deadline: loop.now + .seconds(2))
   }
