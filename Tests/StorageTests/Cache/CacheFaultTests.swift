@@ -144,9 +144,14 @@ struct CacheFaultTests {
       // Late is not lost: it arrives, and no epoch is needed.
       try await world.until("it has arrived") { gate.successes > 0 }
       #expect(cache.epoch == first && cache.statistics.invalidationsLost == 0)
-      let next = try await cache.lookup(CacheKey("b"), required: world.token(100)).ticket()
-      #expect(next.floor == PostgresLSN(value: 150))
-      cache.abandon(next)
+      // A slow machine misses the 20 ms again.
+      var floor: PostgresLSN?
+      for _ in 0..<100 where floor == nil {
+        let next = try await cache.lookup(CacheKey("b"), required: world.token(100)).ticket()
+        floor = next.floor
+        cache.abandon(next)
+      }
+      #expect(floor == PostgresLSN(value: 150))
     }
   }
 
