@@ -17,7 +17,7 @@ def a_crowd(world, lane):
     return [Producer(world, lane, [world.crowded], count=CROWD, **options)]
 
 
-@fault(producers=a_crowd, seconds=20)
+@fault(producers=a_crowd)
 def postgres_stalls_under_a_crowd(world, dice):
     """Every process of PostgreSQL sleeps for 30 s while a thousand producers send."""
     world.pause(dice.uniform(1, 2))
