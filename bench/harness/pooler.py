@@ -6,7 +6,7 @@ import subprocess
 import time
 import urllib.parse
 
-from world import BenchError, run
+from world import BenchError, end, run
 
 PORT = 6432
 SETTINGS = """[databases]
@@ -67,10 +67,5 @@ class Pooler:
         raise BenchError("PgBouncer does not answer")
 
     def __exit__(self, *_):
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process, 10)
         shutil.rmtree(self.folder, ignore_errors=True)

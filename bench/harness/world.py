@@ -36,6 +36,16 @@ def run(command, timeout=120, **options):
     return done.stdout
 
 
+def end(process, seconds):
+    """Tells a process to end, and kills it when it has not after so long; nothing if it has ended."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class World:
     """Everything that runs; `close` ends it all."""
 
@@ -122,15 +132,8 @@ class World:
         return {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
 
     def stop_gateway(self):
-        if self.gateway is None:
-            return
-        if self.gateway.poll() is None:
-            self.gateway.terminate()
-            try:
-                self.gateway.wait(20)
-            except subprocess.TimeoutExpired:
-                self.gateway.kill()
-                self.gateway.wait()
+        if self.gateway is not None:
+            end(self.gateway, 20)
         self.gateway = None
 
     # ---- The database ----

@@ -237,8 +237,9 @@ final class Connection: ReadinessHandler, FlushHandler {
       connection: id,
       sessionToken: durableToken
     )
-    guard !Dispatch(context: context).answerWithoutTask(request, token) else { return }
-    let task = context.worker.run(request, for: id, token)
+    let call = Call(context: context, request: request)
+    guard !Dispatch.answerWithoutTask(call, token) else { return }
+    let task = context.worker.run(request, token)
     if method.endsWithCaller { reads[token.id] = task }
   }
 

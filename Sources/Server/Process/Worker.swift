@@ -151,25 +151,23 @@ actor Worker {
   /// Runs a unary call in a task of its own; cancelling it ends what it does in the database.
   nonisolated func run(
     _ request: UnaryRequest,
-    for id: ConnectionID,
     _ token: StreamToken
   ) -> LoopTask {
-    spawn { worker in await worker.answer(request, for: id, token) }
+    spawn { worker in await worker.answer(request, token) }
   }
 
   private func answer(
     _ request: UnaryRequest,
-    for id: ConnectionID,
     _ token: StreamToken
   ) async {
     guard let context else { return }
+    let call = Call(context: context, request: request)
     do throws(Status) {
       // Rule 9: looked at again when the work is taken up.
       guard loop.now < request.deadline else { throw .deadlineExceeded }
-      let message = try await Dispatch(context: context).answer(request)
-      context.connections[id]?.respond(token, message)
+      call.respond(token, try await Dispatch.answer(call))
     } catch {
-      context.connections[id]?.respond(token, error)
+      call.respond(token, error)
     }
   }
 

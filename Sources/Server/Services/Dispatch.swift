@@ -4,19 +4,16 @@ internal import Wire
 
 // Every unary call finds its handler here.
 
-/// Answers unary calls of one worker.
-struct Dispatch {
-  let context: WorkerContext
-
+/// Answers unary calls.
+enum Dispatch {
   /// Answers a call that needs no task of its own, at once or when its query is answered.
   ///
   /// A task and its suspensions cost more than all else that is done for such a call.
   ///
   /// - Returns: false when the call wants a task: nothing was done.
-  func answerWithoutTask(_ request: UnaryRequest, _ token: StreamToken) -> Bool {
-    let call = Call(context: context, request: request)
+  static func answerWithoutTask(_ call: Call, _ token: StreamToken) -> Bool {
     do throws(Status) {
-      switch request.method {
+      switch call.request.method {
       case .healthCheck: call.respond(token, try HealthService.check(call.message(), call))
       case .healthList: call.respond(token, try HealthService.list(call.message(), call))
       case .getEntity:
@@ -37,9 +34,8 @@ struct Dispatch {
   /// The answer to a call.
   ///
   /// - Throws: the status to answer with.
-  func answer(_ request: UnaryRequest) async throws(Status) -> any WireMessage {
-    let call = Call(context: context, request: request)
-    return switch request.method {
+  static func answer(_ call: Call) async throws(Status) -> any WireMessage {
+    switch call.request.method {
     case .resolveEntities: try await CatalogService.resolveEntities(call.message(), call)
     case .resolveAttributes: try await CatalogService.resolveAttributes(call.message(), call)
     case .listAttributes: try await CatalogService.listAttributes(call.message(), call)

@@ -42,12 +42,11 @@ public final class EntityReads {
     guard let cached = cache?.inUse, let required = try router.requiredOfCache(requirement) else {
       return try await points.entity(key, tenant: tenant, requirement, deadline: deadline)
     }
-    let (entity, proof) = try await cached.entity(key, tenant: tenant, required: required) {
+    let found = try await cached.entity(key, tenant: tenant, required: required) {
       (key) throws(StorageError) in
       try await points.find(key, tenant: tenant, requirement, deadline: deadline)
     }
-    guard let entity else { throw .entityNotFound(index: 0) }
-    return (entity, proof)
+    return try PointReads.existing(found)
   }
 
   /// Asks for one entity without a task that waits for it, where that can be.
@@ -72,12 +71,7 @@ public final class EntityReads {
     }
     pointReadCount += 1
     points.ask(key, tenant: tenant, requirement, deadline: deadline) { answer in
-      done(
-        answer.flatMap { found in
-          guard let entity = found.entity else { return .failure(.entityNotFound(index: 0)) }
-          return .success((entity, found.proof))
-        }
-      )
+      done(Result { () throws(StorageError) in try PointReads.existing(answer.get()) })
     }
     return true
   }

@@ -9,8 +9,8 @@ public import EventLoop
 /// what each of them may expect. Readers are functions to call back: a task for each would cost
 /// more than its share of the query. Confined to its loop's thread.
 public final class PointReads {
-  /// What one read brought: nil for an entity that does not exist.
-  typealias Answer = Result<(entity: HotEntity?, proof: ReadProof), StorageError>
+  /// What one read brought.
+  typealias Answer = Result<CachedEntities.Found, StorageError>
 
   /// Reads answered.
   public private(set) var readCount: Int64 = 0
@@ -27,8 +27,6 @@ public final class PointReads {
 
   /// Entities of one query: what PostgreSQL reads in well under a millisecond.
   static let groupMax = 128
-  /// So many go together if there are as many, however many queries that makes.
-  static let groupMin = 16
   /// Queries of one queue under way: while one is executed, the others are on their way.
   static let runningMax = 2
 
@@ -49,26 +47,21 @@ public final class PointReads {
     var entries: [Entry] = []
     /// Queries under way or about to start.
     var running = 0
-    /// Those about to start.
-    var starting = 0
     /// Readers of those under way.
     var reading = 0
 
     init(_ kind: Class) { self.kind = kind }
 
-    /// Whether those who wait are too many for the queries that are about to start.
-    var wantsQuery: Bool {
-      running < PointReads.runningMax && entries.count > starting * PointReads.groupMin
-    }
-
-    /// What the next query reads: half of all readers there are, for callers that are answered all
-    /// at once come back all at once, and then gateway and database would work in turns.
+    /// What the next query reads, oldest first.
     func takeGroup() -> [Entry] {
-      let half = (entries.count + reading + 1) / 2
-      let count = min(entries.count, max(PointReads.groupMin, min(half, PointReads.groupMax)))
-      let group = Array(entries[..<count])
-      entries.removeFirst(count)
-      reading += count
+      let count = GroupSize.next(
+        waiting: entries.count,
+        underWay: reading,
+        most: PointReads.groupMax
+      )
+      let group = Array(entries.prefix(count))
+      entries.removeFirst(group.count)
+      reading += group.count
       return group
     }
   }
@@ -103,9 +96,10 @@ public final class PointReads {
     readCount += 1
     let queue = queue(tenant, requirement)
     queue.entries.append(Entry(key: key, deadline: deadline, done: done))
-    guard queue.wantsQuery else { return }
+    // Those about to start take some of them.
+    let taken = starting.count { $0 === queue } * GroupSize.least
+    guard queue.running < PointReads.runningMax, queue.entries.count > taken else { return }
     queue.running += 1
-    queue.starting += 1
     starting.append(queue)
     start()
   }
@@ -128,7 +122,7 @@ public final class PointReads {
     tenant: Int32,
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
-  ) async throws(StorageError) -> (entity: HotEntity?, proof: ReadProof) {
+  ) async throws(StorageError) -> CachedEntities.Found {
     let cell = WaitCell<Answer>()
     return try await cell.wait {
       ask(key, tenant: tenant, requirement, deadline: deadline) { cell.resume($0) }
@@ -145,13 +139,22 @@ public final class PointReads {
     deadline: MonotonicTime
   ) async throws(StorageError) -> (entity: HotEntity, proof: ReadProof) {
     guard requirement.includesStaged else {
-      let (entity, proof) = try await find(key, tenant: tenant, requirement, deadline: deadline)
-      guard let entity else { throw .entityNotFound(index: 0) }
-      return (entity, proof)
+      let found = try await find(key, tenant: tenant, requirement, deadline: deadline)
+      return try PointReads.existing(found)
     }
     readCount += 1
     queryCount += 1
     return try await reader.entity(key, tenant: tenant, requirement, deadline: deadline)
+  }
+
+  /// What was found, for those who want nothing else.
+  ///
+  /// - Throws: `.entityNotFound`.
+  static func existing(
+    _ found: CachedEntities.Found
+  ) throws(StorageError) -> (entity: HotEntity, proof: ReadProof) {
+    guard let entity = found.entity else { throw .entityNotFound(index: 0) }
+    return (entity, found.proof)
   }
 
   // MARK: Queries
@@ -160,7 +163,6 @@ public final class PointReads {
   func runNext() async {
     guard !starting.isEmpty else { return }
     let queue = starting.removeFirst()
-    queue.starting -= 1
     while !queue.entries.isEmpty {
       let group = queue.takeGroup()
       await read(group, queue.kind)

@@ -15,8 +15,6 @@ public enum UpsertLimits {
   static let waitingBytesMax = 16 << 20
   /// Upserts of one transaction: what takes about 10 ms.
   static let groupMax = 256
-  /// So many go together if there are as many.
-  static let groupMin = 16
   /// Memory of one transaction.
   static let groupBytesMax = 2 << 20
   /// Connections of a worker: while one waits for the disk, the other one executes.
@@ -57,14 +55,14 @@ final class UpsertQueue {
 
   /// Takes what goes into one transaction, oldest first.
   ///
-  /// Half of all there are, for callers that are answered all at once come back all at once, and
-  /// then gateway and database would work in turns.
-  ///
   /// - Parameter written: how many are being written at the moment.
   /// - Returns: the upserts; none when none wait.
   func takeGroup(beside written: Int) -> [Entry] {
-    let half = (entries.count + written + 1) / 2
-    let count = max(UpsertLimits.groupMin, min(half, UpsertLimits.groupMax))
+    let count = GroupSize.next(
+      waiting: entries.count,
+      underWay: written,
+      most: UpsertLimits.groupMax
+    )
     var group: [Entry] = []
     var bytes = 0
     while let first = entries.first, group.count < count {
