@@ -4,7 +4,7 @@ import Wire
 
 @testable import Client
 
-@Suite("a producer without a gateway", .timeLimit(.minutes(1)))
+@Suite("a producer without a gateway", .timeLimit(.minutes(15)))
 struct ProducerTests {
   /// A port that was free a moment ago: nobody listens there.
   private func deadAddress() throws -> SocketAddress {

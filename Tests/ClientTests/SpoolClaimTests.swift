@@ -4,7 +4,7 @@ import Wire
 
 @testable import Client
 
-@Suite("whose spool it is", .timeLimit(.minutes(1)))
+@Suite("whose spool it is", .timeLimit(.minutes(15)))
 struct SpoolClaimTests {
   private let place: SpoolPlace
 

@@ -1,7 +1,7 @@
 internal import EventLoop
 internal import Testing
 
-@Suite("Executor", .timeLimit(.minutes(1)))
+@Suite("Executor", .timeLimit(.minutes(15)))
 struct ExecutorTests {
   @Test("a task that prefers the loop resumes on its thread after every kind of wait")
   func staysOnLoop() async throws {

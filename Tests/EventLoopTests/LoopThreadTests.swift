@@ -2,7 +2,7 @@ internal import EventLoop
 internal import Synchronization
 internal import Testing
 
-@Suite("LoopThread", .timeLimit(.minutes(1)))
+@Suite("LoopThread", .timeLimit(.minutes(15)))
 struct LoopThreadTests {
   @Test("starts, stops and is joined a hundred times, and the loop is gone afterwards")
   func startStopJoin() throws {

@@ -2,7 +2,7 @@ internal import Testing
 
 @testable internal import EventLoop
 
-@Suite("Locked and ReadBuffer", .timeLimit(.minutes(1)))
+@Suite("Locked and ReadBuffer", .timeLimit(.minutes(15)))
 struct SharedMemoryTests {
   @Test("threads that add under the lock lose nothing, and what it guards is released")
   func locked() async {

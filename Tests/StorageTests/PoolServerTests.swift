@@ -46,7 +46,7 @@ struct PoolServerTests {
   func minimum() async throws {
     try await pooled({ $0.connectionsMin = 2 }) { pool, loop in
       pool.start()
-      for _ in 0..<200 where pool.statistics.idle < 2 { await pause(.milliseconds(10), on: loop) }
+      try await turn(loop, until: "both are idle") { pool.statistics.idle == 2 }
       #expect(pool.statistics.idle == 2)
     }
   }
@@ -117,7 +117,7 @@ struct PoolServerTests {
         deadline: soon()
       )
       killer.close()
-      for _ in 0..<200 where pool.statistics.open > 0 { await pause(.milliseconds(10), on: loop) }
+      try await turn(loop, until: "it is noticed") { pool.statistics.open == 0 }
       #expect(pool.statistics.open == 0 && pool.statistics.closed == 1)
       let one = try await self.one(pool)
       #expect(one == 1)

@@ -6,7 +6,7 @@ import Testing
 
 // Requests to a real Redis that is slow, gone, new or unwilling.
 
-@Suite("Redis connection", .needsRedis, .timeLimit(.minutes(5)))
+@Suite("Redis connection", .needsRedis, .timeLimit(.minutes(15)))
 struct RedisConnectionTests {
   private static let echo = RedisScript(name: "echo", source: "return ARGV[1]")
 
