@@ -664,7 +664,7 @@ const ProtobufCMessageDescriptor sluice__v1__aggregate_history_request__descript
   (ProtobufCMessageInit) sluice__v1__aggregate_history_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__aggregate_history_response__field_descriptors[13] =
+static const ProtobufCFieldDescriptor sluice__v1__aggregate_history_response__field_descriptors[17] =
 {
   {
     "entity_id",
@@ -822,6 +822,54 @@ static const ProtobufCFieldDescriptor sluice__v1__aggregate_history_response__fi
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "integer_min",
+    14,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Sluice__V1__AggregateHistoryResponse, n_integer_min),
+    offsetof(Sluice__V1__AggregateHistoryResponse, integer_min),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "integer_max",
+    15,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Sluice__V1__AggregateHistoryResponse, n_integer_max),
+    offsetof(Sluice__V1__AggregateHistoryResponse, integer_max),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "integer_first",
+    16,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Sluice__V1__AggregateHistoryResponse, n_integer_first),
+    offsetof(Sluice__V1__AggregateHistoryResponse, integer_first),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "integer_last",
+    17,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_SFIXED64,
+    offsetof(Sluice__V1__AggregateHistoryResponse, n_integer_last),
+    offsetof(Sluice__V1__AggregateHistoryResponse, integer_last),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__aggregate_history_response__field_indices_by_name[] = {
   1,   /* field[1] = attribute_id */
@@ -831,6 +879,10 @@ static const unsigned sluice__v1__aggregate_history_response__field_indices_by_n
   0,   /* field[0] = entity_id */
   8,   /* field[8] = first */
   10,   /* field[10] = freshness */
+  15,   /* field[15] = integer_first */
+  16,   /* field[16] = integer_last */
+  14,   /* field[14] = integer_max */
+  13,   /* field[13] = integer_min */
   9,   /* field[9] = last */
   5,   /* field[5] = max */
   4,   /* field[4] = min */
@@ -841,7 +893,7 @@ static const unsigned sluice__v1__aggregate_history_response__field_indices_by_n
 static const ProtobufCIntRange sluice__v1__aggregate_history_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor sluice__v1__aggregate_history_response__descriptor =
 {
@@ -851,7 +903,7 @@ const ProtobufCMessageDescriptor sluice__v1__aggregate_history_response__descrip
   "Sluice__V1__AggregateHistoryResponse",
   "sluice.v1",
   sizeof(Sluice__V1__AggregateHistoryResponse),
-  13,
+  17,
   sluice__v1__aggregate_history_response__field_descriptors,
   sluice__v1__aggregate_history_response__field_indices_by_name,
   1,  sluice__v1__aggregate_history_response__number_ranges,

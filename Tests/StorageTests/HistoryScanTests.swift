@@ -90,7 +90,8 @@ struct HistoryScanTests {
         range: range,
         aggregate: Aggregate(BucketGrid(.width(60_000_000)), percentiles: [0.5]),
         bucketsMax: 100,
-        includesStaged: false
+        includesStaged: false,
+        hasIntegers: true
       )
       let exists = ExistsStatement(range: range, includesStaged: false)
       for statement in [raw.statement, buckets.statement, exists.statement] {
@@ -157,6 +158,7 @@ struct HistoryScanTests {
         query,
         Aggregate(BucketGrid(.width(hour))),
         bucketsMax: 100,
+        bytesMax: 4 << 20,
         scanRowsMax: rowsMax,
         ReadRequirement(.strong),
         deadline: soon()

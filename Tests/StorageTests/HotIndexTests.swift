@@ -321,7 +321,7 @@ private final class Saboteur {
           "BEGIN; INSERT INTO sluice.entity_jsonb (entity_id, version, tenant_id) VALUES (1, 1, 1)"
         _ = try await writer.script(insert, deadline: soon())
         unsafe saboteur.ready.open()
-        // Waiting means that the index is in the catalog: ended before that, a build leaves nothing.
+        // Waiting means that the index is in the catalog: ended before, a build leaves nothing.
         while try await HotIndexes.progress(of: backend, on: other)?.phase.hasPrefix("waiting")
           != true
         {

@@ -364,6 +364,10 @@ enum RandomMessages {
         lasts: list(&random) { double(&$0) },
         stddevs: list(&random) { double(&$0) },
         percentiles: list(&random) { double(&$0) },
+        integerMinima: list(&random) { number(&$0) },
+        integerMaxima: list(&random) { number(&$0) },
+        integerFirsts: list(&random) { number(&$0) },
+        integerLasts: list(&random) { number(&$0) },
         freshness: freshness(&random)
       ),
       ExistsInRangeRequest(

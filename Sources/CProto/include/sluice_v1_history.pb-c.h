@@ -176,9 +176,10 @@ struct  Sluice__V1__AggregateHistoryRequest
 
 /*
  * Parallel columns, one entry per entity, attribute and bucket, in that order. At most 50,000 of
- * them, fewer with stddev and percentiles: OUT_OF_RANGE, TOO_MANY_BUCKETS.
- * Figures are doubles: integers beyond 2^53 are rounded. NaN counts, and may be first or last; the
- * other figures leave it out and are NaN when there is nothing else.
+ * them, fewer with stddev, percentiles or integers: OUT_OF_RANGE, TOO_MANY_BUCKETS.
+ * Figures are doubles: integers beyond 2^53 are rounded, and exact in the columns that begin with
+ * integer_. NaN counts, and may be first or last; the other figures leave it out and are NaN when
+ * there is nothing else.
  */
 struct  Sluice__V1__AggregateHistoryResponse
 {
@@ -220,10 +221,22 @@ struct  Sluice__V1__AggregateHistoryResponse
    */
   size_t n_percentile;
   double *percentile;
+  /*
+   * Exact figures of attributes of type integer: 0 for other attributes, and where the double is
+   * NaN. Empty when none of the attributes is of that type.
+   */
+  size_t n_integer_min;
+  int64_t *integer_min;
+  size_t n_integer_max;
+  int64_t *integer_max;
+  size_t n_integer_first;
+  int64_t *integer_first;
+  size_t n_integer_last;
+  int64_t *integer_last;
 };
 #define SLUICE__V1__AGGREGATE_HISTORY_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__aggregate_history_response__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, NULL, 0,NULL, 0,NULL }
+    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
 struct  Sluice__V1__ExistsInRangeRequest

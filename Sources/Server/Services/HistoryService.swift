@@ -62,7 +62,8 @@ enum HistoryService {
       try await reader(call).buckets(
         query,
         aggregate,
-        bucketsMax: aggregate.bucketsMax,
+        bucketsMax: RequestLimits.bucketsMax,
+        bytesMax: RequestLimits.answerBytesMax,
         scanRowsMax: scanRowsMax(call, message.allowExpensive),
         requirement,
         deadline: call.request.deadline
@@ -81,6 +82,10 @@ enum HistoryService {
       lasts: buckets.lasts,
       stddevs: buckets.deviations,
       percentiles: buckets.percentiles,
+      integerMinima: buckets.integers.minima,
+      integerMaxima: buckets.integers.maxima,
+      integerFirsts: buckets.integers.firsts,
+      integerLasts: buckets.integers.lasts,
       freshness: Freshness(proof)
     )
   }
@@ -157,12 +162,6 @@ extension Aggregate {
     for (index, fraction) in percentiles.enumerated() where !(0...1).contains(fraction) {
       throw .invalid("percentile[\(index)]", "must be 0 to 1")
     }
-  }
-
-  /// Buckets of an answer: with further figures fewer, so that it stays below a frame.
-  fileprivate var bucketsMax: Int {
-    let bytes = 76 + 8 * (percentiles.count + (hasDeviation ? 1 : 0))
-    return min(RequestLimits.bucketsMax, RequestLimits.answerBytesMax / bytes)
   }
 
   private static func grid(_ message: AggregateHistoryRequest) throws(Status) -> BucketGrid {

@@ -192,6 +192,18 @@ public struct AggregateHistoryResponse: WireMessage, Equatable {
   /// For each entry as many as were asked for, in their order.
   public var percentiles: [Double]
 
+  /// Smallest value of entries of integers; empty when no attribute is of that type.
+  public var integerMinima: [Int64]
+
+  /// Largest value of entries of integers.
+  public var integerMaxima: [Int64]
+
+  /// Value observed first, of entries of integers.
+  public var integerFirsts: [Int64]
+
+  /// Value observed last, of entries of integers.
+  public var integerLasts: [Int64]
+
   /// Proof of the age of the answer.
   public var freshness: Freshness?
 
@@ -209,6 +221,10 @@ public struct AggregateHistoryResponse: WireMessage, Equatable {
     lasts: [Double] = [],
     stddevs: [Double] = [],
     percentiles: [Double] = [],
+    integerMinima: [Int64] = [],
+    integerMaxima: [Int64] = [],
+    integerFirsts: [Int64] = [],
+    integerLasts: [Int64] = [],
     freshness: Freshness? = nil
   ) {
     self.entityIDs = entityIDs
@@ -223,6 +239,10 @@ public struct AggregateHistoryResponse: WireMessage, Equatable {
     self.lasts = lasts
     self.stddevs = stddevs
     self.percentiles = percentiles
+    self.integerMinima = integerMinima
+    self.integerMaxima = integerMaxima
+    self.integerFirsts = integerFirsts
+    self.integerLasts = integerLasts
     self.freshness = freshness
   }
 
@@ -258,6 +278,10 @@ public struct AggregateHistoryResponse: WireMessage, Equatable {
     lasts = unsafe Field.array(c.pointee.last, c.pointee.n_last)
     stddevs = unsafe Field.array(c.pointee.stddev, c.pointee.n_stddev)
     percentiles = unsafe Field.array(c.pointee.percentile, c.pointee.n_percentile)
+    integerMinima = unsafe Field.array(c.pointee.integer_min, c.pointee.n_integer_min)
+    integerMaxima = unsafe Field.array(c.pointee.integer_max, c.pointee.n_integer_max)
+    integerFirsts = unsafe Field.array(c.pointee.integer_first, c.pointee.n_integer_first)
+    integerLasts = unsafe Field.array(c.pointee.integer_last, c.pointee.n_integer_last)
     freshness = try unsafe Field.message(c.pointee.freshness, "freshness") {
       (c) throws(MessageError) in
       try unsafe Freshness(c)
@@ -292,6 +316,14 @@ public struct AggregateHistoryResponse: WireMessage, Equatable {
     unsafe c.pointee.stddev = try arena.array(stddevs)
     unsafe c.pointee.n_percentile = percentiles.count
     unsafe c.pointee.percentile = try arena.array(percentiles)
+    unsafe c.pointee.n_integer_min = integerMinima.count
+    unsafe c.pointee.integer_min = try arena.array(integerMinima)
+    unsafe c.pointee.n_integer_max = integerMaxima.count
+    unsafe c.pointee.integer_max = try arena.array(integerMaxima)
+    unsafe c.pointee.n_integer_first = integerFirsts.count
+    unsafe c.pointee.integer_first = try arena.array(integerFirsts)
+    unsafe c.pointee.n_integer_last = integerLasts.count
+    unsafe c.pointee.integer_last = try arena.array(integerLasts)
     if let freshness { unsafe c.pointee.freshness = try freshness.build(in: arena) }
     return unsafe c
   }

@@ -7,6 +7,7 @@ internal import Wire
 struct BucketPrinter {
   private let keys: [Int64: String]
   private let names: [UInt32: String]
+  private let integers: Set<UInt32>
   private let figures: [String]
   private let percentCount: Int
   private let response: AggregateHistoryResponse
@@ -25,7 +26,13 @@ struct BucketPrinter {
       response.minima.count, response.maxima.count, response.averages.count, response.sums.count,
       response.firsts.count, response.lasts.count,
     ]
+    let exact = [
+      response.integerMinima.count, response.integerMaxima.count, response.integerFirsts.count,
+      response.integerLasts.count,
+    ]
+    let integers = attributes.filter { $0.valueType == .integer }.map(\.attributeID)
     guard columns.allSatisfy({ $0 == count }),
+      integers.isEmpty || exact.allSatisfy({ $0 == count }),
       response.stddevs.count == (hasDeviation ? count : 0),
       response.percentiles.count == count * percents.count
     else {
@@ -33,6 +40,7 @@ struct BucketPrinter {
     }
     keys = Dictionary(entities.map { ($0.id, $0.key) }, uniquingKeysWith: { $1 })
     names = Dictionary(attributes.map { ($0.attributeID, $0.name) }, uniquingKeysWith: { $1 })
+    self.integers = Set(integers)
     figures =
       ["count", "min", "average", "max", "sum", "first", "last"] + (hasDeviation ? ["stddev"] : [])
       + percents.map { "p" + ValueText.cell($0) }
@@ -80,14 +88,22 @@ struct BucketPrinter {
     Timestamp(microseconds: response.bucketStartsMicroseconds[index]).description
   }
 
-  /// The doubles of a bucket in the order of `figures`, the count apart.
-  private func values(_ index: Int) -> [Double] {
+  /// What is known of a bucket in the order of `figures`, the count apart.
+  private func values(_ index: Int) -> [PointValue] {
+    let isInteger = integers.contains(response.attributeIDs[index])
+    func figure(_ numbers: [Double], _ exact: [Int64]) -> PointValue {
+      isInteger && !numbers[index].isNaN ? .integer(exact[index]) : .number(numbers[index])
+    }
     let first = index * percentCount
-    return [
-      response.minima[index], response.averages[index], response.maxima[index],
-      response.sums[index], response.firsts[index], response.lasts[index],
-    ] + response.stddevs.dropFirst(index).prefix(1)
+    let others =
+      response.stddevs.dropFirst(index).prefix(1)
       + response.percentiles[first..<first + percentCount]
+    return [
+      figure(response.minima, response.integerMinima), .number(response.averages[index]),
+      figure(response.maxima, response.integerMaxima), .number(response.sums[index]),
+      figure(response.firsts, response.integerFirsts),
+      figure(response.lasts, response.integerLasts),
+    ] + others.map { .number($0) }
   }
 
   // MARK: Forms
@@ -105,7 +121,7 @@ struct BucketPrinter {
     )
     for index in indices {
       let isEmpty = response.counts[index] == 0
-      let cells = values(index).map { isEmpty && $0.isNaN ? "" : Self.cell($0) }
+      let cells = values(index).map { Self.cell($0, isEmpty: isEmpty) }
       table.append(
         [time(index)] + (hasKeys ? [entity(index)] : []) + (hasNames ? [name(index)] : [])
           + ["\(response.counts[index])"] + cells
@@ -115,7 +131,9 @@ struct BucketPrinter {
   }
 
   /// With the three digits after the point that a table has room for, where they say enough.
-  private static func cell(_ number: Double) -> String {
+  private static func cell(_ value: PointValue, isEmpty: Bool) -> String {
+    guard case .number(let number) = value else { return ValueText.cell(value) }
+    guard !isEmpty || !number.isNaN else { return "" }
     let isPlain = number == 0 || (abs(number) >= 0.1 && abs(number) < 1e12)
     return isPlain
       ? Quantity.decimal(number, digits: 3, keepsZeros: true) : ValueText.cell(number)
@@ -153,7 +171,7 @@ struct BucketPrinter {
     var csv = CSVWriter()
     csv.write(["from", "entity", "attribute"] + figures)
     for index in indices {
-      let cells = values(index).map { JSONWriter.text(of: $0) }
+      let cells = values(index).map { $0.description }
       csv.write([time(index), entity(index), name(index), "\(response.counts[index])"] + cells)
     }
     return csv.take()

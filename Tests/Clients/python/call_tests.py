@@ -500,13 +500,13 @@ def hours_of_day(fixture):
     return hours, [fixture.value(1, hour, float(n)) for n, hour in enumerate(hours)]
 
 
-def aggregate(connection, fixture, start, end, **fields):
+def aggregate(connection, fixture, start, end, kind=1, **fields):
     return connection.call(
         "sluice.v1.HistoryService",
         "AggregateHistory",
         history_pb2.AggregateHistoryRequest(
             entity_id=[fixture.entity],
-            attribute_id=[fixture.attribute[1]],
+            attribute_id=[fixture.attribute[kind]],
             start_unix_us=start,
             end_unix_us=end,
             read=read_pb2.ReadOptions(level=read_pb2.READ_LEVEL_STRONG),
@@ -542,6 +542,23 @@ def _():
         equal(list(answer.percentile)[2:], [12.0, 6.0, 24.0, 24.0])
         assert answer.last[0] != answer.last[0], "nothing comes before the first value"
         assert abs(answer.stddev[1] - 7.359800721939872) < 1e-12, answer.stddev
+
+
+@test("AggregateHistory: figures of integers are exact at both ends of 64 bits")
+def _():
+    with session() as (opened, fixture):
+        largest = 2**63 - 1
+        numbers = [largest, -largest - 1, 2**53 + 1]
+        opened.batch(1, [fixture.value(2, 1_000 + n, number) for n, number in enumerate(numbers)])
+        opened.wait_durable(len(numbers))
+        answer = aggregate(
+            opened.connection, fixture, 0, 2_000_000, kind=2, bucket_width_us=1_000_000,
+            fill=history_pb2.FILL_PREVIOUS)
+        equal(list(answer.count), [3, 0])
+        equal(list(answer.integer_min), [-largest - 1, 2**53 + 1])
+        equal(list(answer.integer_max), [largest, 2**53 + 1])
+        equal(list(answer.integer_first), [largest, 2**53 + 1])
+        equal(list(answer.integer_last), [2**53 + 1, 2**53 + 1])
 
 
 @test("AggregateHistory names the field of a zone, a width and a percentile that cannot be")

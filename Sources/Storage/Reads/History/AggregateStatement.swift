@@ -33,6 +33,11 @@ public struct Aggregate: Equatable, Sendable {
     self.hasDeviation = hasDeviation
     self.fill = fill
   }
+
+  /// Bytes of one bucket on the wire: its key, and what is known of it.
+  func bucketBytes(hasIntegers: Bool) -> Int {
+    76 + 8 * (percentiles.count + (hasDeviation ? 1 : 0)) + (hasIntegers ? 32 : 0)
+  }
 }
 
 /// The statement of AggregateHistory.
@@ -41,6 +46,8 @@ struct AggregateStatement {
   var aggregate: Aggregate
   var bucketsMax: Int
   var includesStaged: Bool
+  /// Whether integers may be among the values, whose figures are exact then.
+  var hasIntegers: Bool
 
   /// Groups by entity, attribute and bucket.
   ///
@@ -60,15 +67,17 @@ struct AggregateStatement {
       let fraction = parameters.add(.double(fraction))
       figures.append("percentile_cont(\(fraction)) WITHIN GROUP (ORDER BY plain)")
     }
+    if hasIntegers { figures += IntegerFigures.columns }
     let columns = "SELECT entity_id, attribute_id, observed_at, number, integer"
     let staged = includesStaged ? "UNION ALL \(columns) \(range.staged())" : ""
     let sql = """
       SELECT entity_id, attribute_id, bucket, \(figures.joined(separator: ", "))
       FROM (
-        SELECT entity_id, attribute_id, observed_at, value,
+        SELECT entity_id, attribute_id, observed_at, integer, value,
           CASE WHEN value <> 'NaN' THEN value END AS plain, \(bucket) AS bucket
         FROM (
-          SELECT entity_id, attribute_id, observed_at, coalesce(number, integer::float8) AS value
+          SELECT entity_id, attribute_id, observed_at, integer,
+            coalesce(number, integer::float8) AS value
           FROM (\(columns) \(range.durable()) \(staged)) AS s) AS v
         WHERE value IS NOT NULL) AS b
       GROUP BY entity_id, attribute_id, bucket ORDER BY entity_id, attribute_id, bucket

@@ -26,20 +26,29 @@ public struct HistoryBuckets: Equatable, Sendable {
   public private(set) var deviations: [Double] = []
   /// For each bucket as many as were asked for.
   public private(set) var percentiles: [Double] = []
+  /// Exact figures of integers; empty when none of the attributes is of that type.
+  public private(set) var integers = IntegerFigures()
 
   /// How many there are.
   public var count: Int { counts.count }
   private let hasDeviation: Bool
   private let percentileCount: Int
+  private let hasIntegers: Bool
 
-  private init(like aggregate: Aggregate) {
+  private init(like aggregate: Aggregate, hasIntegers: Bool) {
     hasDeviation = aggregate.hasDeviation
     percentileCount = aggregate.percentiles.count
+    self.hasIntegers = hasIntegers
   }
 
   /// Reads an answer of `AggregateStatement`.
-  init(_ result: PostgresResult, _ aggregate: Aggregate) throws(PostgresError) {
-    self.init(like: aggregate)
+  init(
+    _ result: PostgresResult,
+    _ aggregate: Aggregate,
+    hasIntegers: Bool
+  ) throws(PostgresError) {
+    self.init(like: aggregate, hasIntegers: hasIntegers)
+    let exact = result.columnCount - (hasIntegers ? IntegerFigures.columns.count : 0)
     for row in 0..<result.rowCount {
       guard let entity = try result.int64(row: row, column: 0),
         let attribute = try result.int64(row: row, column: 1),
@@ -48,7 +57,7 @@ public struct HistoryBuckets: Equatable, Sendable {
         let plain = try result.int64(row: row, column: 4)
       else { throw .protocolViolation("a bucket without its key") }
       var figures: [Double] = []
-      for column in 5..<result.columnCount {
+      for column in 5..<exact {
         figures.append(try result.double(row: row, column: column) ?? .nan)
       }
       entityIDs.append(entity)
@@ -63,6 +72,7 @@ public struct HistoryBuckets: Equatable, Sendable {
       lasts.append(figures[4])
       if hasDeviation { deviations.append(figures[5]) }
       percentiles += figures.suffix(percentileCount)
+      if hasIntegers { try integers.append(result, row: row, column: exact) }
     }
   }
 
@@ -80,17 +90,17 @@ public struct HistoryBuckets: Equatable, Sendable {
     _ starts: [Int64],
     _ aggregate: Aggregate
   ) -> HistoryBuckets {
-    var filled = HistoryBuckets(like: aggregate)
+    var filled = HistoryBuckets(like: aggregate, hasIntegers: hasIntegers)
     var next = 0
     for entity in Set(query.entityIDs).sorted() {
       for attribute in Set(query.attributeIDs).sorted() {
-        var last = Double.nan
+        var last = (number: Double.nan, integer: Int64(0))
         // Buckets that the grid does not name are kept: midnight may be set back behind the end.
         func take(through start: Int64) -> Bool {
           var isTaken = false
           while next < count, key(next) <= (entity, attribute, start) {
             isTaken = key(next).2 == start
-            last = lasts[next]
+            last = (lasts[next], hasIntegers ? integers.lasts[next] : 0)
             filled.append(self, next)
             next += 1
           }
@@ -99,7 +109,7 @@ public struct HistoryBuckets: Equatable, Sendable {
         for start in starts {
           let isTaken = take(through: start)
           if !isTaken {
-            filled.append(entity, attribute, start, aggregate.fill == .previous ? last : .nan)
+            filled.append(entity, attribute, start, aggregate.fill == .previous ? last : (.nan, 0))
           }
         }
         _ = take(through: .max)
@@ -126,6 +136,7 @@ public struct HistoryBuckets: Equatable, Sendable {
     if hasDeviation { deviations.append(other.deviations[index]) }
     let first = index * percentileCount
     percentiles += other.percentiles[first..<first + percentileCount]
+    if hasIntegers { integers.append(other.integers, index) }
   }
 
   /// A bucket without values.
@@ -133,19 +144,20 @@ public struct HistoryBuckets: Equatable, Sendable {
     _ entity: Int64,
     _ attribute: UInt32,
     _ start: Int64,
-    _ value: Double
+    _ value: (number: Double, integer: Int64)
   ) {
     entityIDs.append(entity)
     attributeIDs.append(attribute)
     startsMicroseconds.append(start)
     counts.append(0)
-    minima.append(value)
-    maxima.append(value)
+    minima.append(value.number)
+    maxima.append(value.number)
     sums.append(0)
-    averages.append(value)
-    firsts.append(value)
-    lasts.append(value)
+    averages.append(value.number)
+    firsts.append(value.number)
+    lasts.append(value.number)
     if hasDeviation { deviations.append(.nan) }
-    percentiles += Array(repeating: value, count: percentileCount)
+    percentiles += Array(repeating: value.number, count: percentileCount)
+    if hasIntegers { integers.append(value.integer) }
   }
 }

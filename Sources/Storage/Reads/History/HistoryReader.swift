@@ -87,6 +87,7 @@ public struct HistoryReader {
   ///   - query: which values; its order does not matter.
   ///   - aggregate: what of them.
   ///   - bucketsMax: most buckets of the answer.
+  ///   - bytesMax: most bytes of their figures on the wire, `Aggregate.bucketBytes` each.
   ///   - scanRowsMax: rows in the range at which it is refused; nil lets it go on.
   ///   - requirement: how fresh.
   ///   - deadline: until when.
@@ -97,24 +98,29 @@ public struct HistoryReader {
     _ query: HistoryQuery,
     _ aggregate: Aggregate,
     bucketsMax: Int,
+    bytesMax: Int,
     scanRowsMax: Int64?,
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
   ) async throws(StorageError) -> (buckets: HistoryBuckets, proof: ReadProof) {
     try await learn(query, deadline)
+    var hasIntegers = false
     for (index, id) in query.attributeIDs.enumerated() {
       switch catalog.attribute(id, of: query.tenant)?.type {
-      case .number, .integer, nil: break
+      case .number: break
+      case .integer, nil: hasIntegers = true
       case .flag, .label, .document: throw .notAggregable(index: index)
       }
     }
+    let bucketsMax = min(bucketsMax, bytesMax / aggregate.bucketBytes(hasIntegers: hasIntegers))
     let range = HistoryRange(query: query, futureLimit: catalog.futureLimitMicroseconds)
     var statements = [
       AggregateStatement(
         range: range,
         aggregate: aggregate,
         bucketsMax: bucketsMax,
-        includesStaged: requirement.includesStaged
+        includesStaged: requirement.includesStaged,
+        hasIntegers: hasIntegers
       ).statement
     ]
     var starts: BucketGrid.Starts?
@@ -133,7 +139,7 @@ public struct HistoryReader {
     guard answer.results[0].rowCount <= bucketsMax else { throw .tooManyBuckets(max: bucketsMax) }
     let (buckets, all): (HistoryBuckets, [Int64]?)
     do throws(PostgresError) {
-      buckets = try HistoryBuckets(answer.results[0], aggregate)
+      buckets = try HistoryBuckets(answer.results[0], aggregate, hasIntegers: hasIntegers)
       all = try starts.map { starts throws(PostgresError) in
         try HistoryReader.times(starts, answer.results)
       }
