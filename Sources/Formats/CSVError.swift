@@ -46,7 +46,7 @@ public struct CSVError: Error, Equatable, Sendable, CustomStringConvertible {
     case .bareCarriageReturn:
       "a carriage return without a line feed; convert the line ends to LF or CRLF"
     case .recordTooLong(let bytesMax):
-      "the record is longer than \(bytesMax) bytes; look for a missing quote, or raise the limit"
+      "the record is longer than \(bytesMax) bytes; look for a missing quote"
     case .tooManyFields(let max):
       "the record has more than \(max) fields; check the delimiter"
     case .fieldCount(let expected, let found):

@@ -168,16 +168,14 @@ struct CSVRowReader {
     }
   }
 
-  /// The cells of a record in long form; nil when the value is empty.
+  /// The cells of a record in long form; nil when the value is empty and not said to be a label.
   private struct LongCells {
     let attribute: String
     let value: ArraySlice<UInt8>
     let type: String?
 
     init?(_ record: CSVRecord, _ columns: CSVColumns) {
-      guard let attribute = columns.attribute, let value = columns.value,
-        !Ascii.trimmed(record.bytes(at: value)).isEmpty
-      else { return nil }
+      guard let attribute = columns.attribute, let value = columns.value else { return nil }
       self.attribute = record[attribute]
       self.value = record.bytes(at: value)
       if let column = columns.type, !record.bytes(at: column).isEmpty {
@@ -185,6 +183,8 @@ struct CSVRowReader {
       } else {
         type = nil
       }
+      let isLabel = type.flatMap { PointType(name: $0) } == .label
+      guard isLabel || !Ascii.trimmed(self.value).isEmpty else { return nil }
     }
   }
 }

@@ -78,7 +78,7 @@ public struct LineProtocolError: Error, Equatable, Sendable, CustomStringConvert
       case .timestampOutOfRange: "the timestamp is out of range; check the precision"
       case .textAfterTimestamp: "text after the timestamp"
       case .lineTooLong(let bytesMax):
-        "the line is longer than \(bytesMax) bytes; look for a missing quote, or raise the limit"
+        "the line is longer than \(bytesMax) bytes; look for a missing quote"
       case .invalidUTF8: "not UTF-8; convert the input to UTF-8"
       case .containsNul: "contains a NUL character, which PostgreSQL cannot store"
       case .entityTagMissing: "the tag that names the entity is missing"

@@ -38,6 +38,21 @@ struct SocketTests {
     #expect(client.received == Array("olleh".utf8))
   }
 
+  @Test("both ends send small frames at once, and notice peers that are gone")
+  func streamOptions() throws {
+    let (client, server) = try Endpoint.pair()
+    func option(_ socket: CInt, _ level: CInt, _ name: CInt) -> CInt {
+      var value: CInt = -1
+      var length = socklen_t(MemoryLayout<CInt>.size)
+      return unsafe getsockopt(socket, level, name, &value, &length) == 0 ? value : -1
+    }
+    for number in [client.number, server.number] {
+      #expect(option(number, CInt(IPPROTO_TCP), TCP_NODELAY) == 1)
+      #expect(option(number, SOL_SOCKET, SO_KEEPALIVE) == 1)
+      #expect(option(number, CInt(IPPROTO_TCP), TCP_USER_TIMEOUT) > 0)
+    }
+  }
+
   @Test("a full connection takes nothing more until the peer reads")
   func backPressure() throws {
     let (client, server) = try Endpoint.pair()

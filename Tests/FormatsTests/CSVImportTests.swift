@@ -67,6 +67,7 @@ struct CSVImportTests {
       a,z,2014-02-14,"{""k"":[1]}",json,c
       a,w,2014-02-14,1,text,c
       a,v,2014-02-14,,,c
+      a,t,2014-02-14,,label,c
       a,u,2014-02-14,1,complex,c
       a,,2014-02-14,1,,c
       """
@@ -75,12 +76,13 @@ struct CSVImportTests {
       result.points == [
         point("a", "x", .integer(1)), point("a", "y", .number(1)),
         point("a", "z", .document("{\"k\":[1]}")), point("a", "w", .label("1")),
+        point("a", "t", .label("")),
       ]
     )
     #expect(
       result.problems.map(\.description) == [
-        "line 7, column \"type\": unknown type; write number, integer, flag, label or document",
-        "line 8, column \"metric\": the attribute is missing",
+        "line 8, column \"type\": unknown type; write number, integer, flag, label or document",
+        "line 9, column \"metric\": the attribute is missing",
       ]
     )
   }

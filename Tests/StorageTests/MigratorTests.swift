@@ -168,7 +168,9 @@ struct MigratorTests {
         on: database.loop
       ) { lines.append($0) }
       try await keeper.tick(database.connection)
-      #expect(lines == ["partitions failed: the server answered ERROR 22023 at statement 0"])
+      #expect(lines.count == 1)
+      #expect(lines.first?.hasPrefix("partitions failed: the server answered ERROR 22023") == true)
+      #expect(lines.first?.hasSuffix("partition width must be hour, day, week or month") == true)
       #expect(try await database.value("SELECT beat > 0 FROM sluice.heartbeat") == "t")
     }
   }

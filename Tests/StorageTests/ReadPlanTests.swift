@@ -280,8 +280,11 @@ struct ReadPlanTests {
   }
 
   @Test(
-    "a quarter of the primary's connections, two at the least, no limit without replicas",
-    arguments: [(1, true, 2), (8, true, 2), (12, true, 3), (100, true, 25), (8, false, Int.max)]
+    "a quarter of the primary's connections, two at the least, never all, no limit without replicas",
+    arguments: [
+      (1, true, 1), (2, true, 1), (3, true, 2), (8, true, 2), (12, true, 3), (100, true, 25),
+      (8, false, Int.max),
+    ]
   )
   func budget(_ connections: Int, _ hasReplicas: Bool, _ most: Int) {
     var budget = FallbackBudget(connections: connections, hasReplicas: hasReplicas)

@@ -32,6 +32,19 @@ fail() {
 }
 sql() { psql -XqAt -v VERBOSITY=verbose "$@" 2>&1; }
 run() { sql -c "$1"; }
+# A transaction of these statements in the background, open until `release`.
+hold() {
+  (echo "BEGIN; $1; DO \$\$ BEGIN PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN NULL; END \$\$; COMMIT" | sql -f - >/dev/null) &
+  until_counted "query LIKE 'DO%pg_sleep(600)%'"
+}
+# Waits until a session is so.
+until_counted() {
+  until [[ $(run "SELECT count(*) FROM pg_stat_activity WHERE $1 AND pid <> pg_backend_pid()") == 1 ]]; do sleep 0.1; done
+}
+# Commits it.
+release() {
+  run "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO%pg_sleep(600)%' AND pid <> pg_backend_pid()" >/dev/null
+}
 # name, expected output, statement
 expect() {
   local got
@@ -164,8 +177,8 @@ test_commit() {
     "BEGIN; SAVEPOINT s; SELECT sluice.commit_group('{1,1}','{$(p 2),$(p 3)}','{1,1}','{6,5}','{7,6}','{\"{}\",\"{}\"}',$nothing); COMMIT"
   run "$(commit 3 1 1 9)" >/dev/null
   # Two gateways: the second waits, then loses all although one of its producers was good.
-  (echo "BEGIN; $(commit 3 1 10 19); SELECT pg_sleep(0.5); COMMIT;" | sql -f - >/dev/null) &
-  sleep 0.2
+  hold "$(commit 3 1 10 19)"
+  (until_counted "wait_event_type = 'Lock'"; release) &
   expect_like "a group that waited sees what was committed" "DETAIL: *2:1:19" \
     "SELECT sluice.commit_group('{1,1}','{$(p 1),$(p 3)}','{1,1}','{21,10}','{30,12}','{\"{21,30,7}\",\"{10,12,7}\"}',$nothing)"
   wait
@@ -293,6 +306,8 @@ test_staging() {
   first=$(run "SELECT sluice.create_segment('$(p 100)', 0)")
   second=$(run "SELECT sluice.create_segment('$(p 200)', 0)")
   expect "making a segment twice finds it" "$first" "SELECT sluice.create_segment('$(p 100)', 0)"
+  # However slow the machine is.
+  run "UPDATE sluice.gateways SET beat_at = 'infinity'" >/dev/null
   run "$(stage "$first" 1 1 1 100)" >/dev/null
   run "$(stage "$first" 2 1 1 50 "'{1}'" "'{51}'" "'{4}'")" >/dev/null
   run "$(stage "$second" 1 1 101 150)" >/dev/null
@@ -312,9 +327,9 @@ test_staging() {
   expect "every value once" "200|150|50" "SELECT (SELECT count(*) FROM sluice.entity_values), max(durable_seq), min(durable_seq) FROM sluice.producer_state"
   expect "nothing is staged any more" "0" "SELECT count(*) FROM sluice.entity_values_ingest"
   # A reader holds the segment: truncation gives up at once.
-  (echo "BEGIN; SELECT count(*) FROM sluice.entity_values_ingest; SELECT pg_sleep(1); COMMIT" | sql -f - >/dev/null) &
-  sleep 0.3
+  hold "SELECT count(*) FROM sluice.entity_values_ingest"
   expect "a segment in use is not emptied" "f" "SELECT sluice.truncate_segment('$first')"
+  release
   wait
   expect "a durable segment is emptied" "t" "SELECT sluice.truncate_segment('$first')"
   expect "with its batches" "0" "SELECT count(*) FROM sluice.staged_batches WHERE segment = '$first'"
@@ -348,16 +363,17 @@ test_staging() {
   local patient="SELECT epoch, durable_seq FROM sluice.open_producer(1, '$(p 3)', '$(p 33)', 1, NULL, true)"
   local segment
   segment=$(run "SELECT sluice.create_segment('$(p 500)', 0)")
+  run "UPDATE sluice.gateways SET beat_at = 'infinity'" >/dev/null
   open 3 >/dev/null
   run "$(stage "$segment" 3 1 1 60000)" >/dev/null
   expect "a patient opening leaves promotion to a living gateway" "0|0" "$patient"
   expect "and fences nobody" "1" "SELECT epoch FROM sluice.producer_state WHERE producer_id = '$(p 3)'"
   run "UPDATE sluice.gateways SET beat_at = now() - interval '1 minute'" >/dev/null
   run "$(stage "$segment" 3 1 60001 60100)" >/dev/null
-  (echo "BEGIN; LOCK TABLE sluice.$segment IN ROW EXCLUSIVE MODE; SELECT pg_sleep(2); COMMIT" | sql -f - >/dev/null) &
-  sleep 0.5
+  hold "LOCK TABLE sluice.$segment IN ROW EXCLUSIVE MODE"
   run "SELECT sluice.index_dead_segment('$segment')" >/dev/null
   expect "whoever still writes there is not waited for" "0" "SELECT count(*) FROM pg_index WHERE indrelid = 'sluice.$segment'::regclass"
+  release
   wait
   expect "a dead one's segment is promoted by whoever opens" "2|60100" "$patient"
   expect "with an index for all who come behind" "1" "SELECT count(*) FROM pg_index WHERE indrelid = 'sluice.$segment'::regclass"
@@ -404,20 +420,24 @@ test_partitions() {
   expect_like "a new partition takes them over" "default emptied into it" "SELECT action FROM sluice.ensure_partitions('day', 0)"
   expect "and the alarm ends" "0|10|0" "SELECT sluice.default_partition_rows(), (SELECT count(*) FROM sluice.entity_values), (SELECT count(*) FROM sluice.entity_values_default)"
   run "CREATE TABLE sluice.old (LIKE sluice.entity_values INCLUDING DEFAULTS); ALTER TABLE sluice.entity_values ATTACH PARTITION sluice.old FOR VALUES FROM ('2001-01-01') TO ('2001-02-01')" >/dev/null
-  (echo "BEGIN; SELECT count(*) FROM sluice.entity_values; SELECT pg_sleep(2); COMMIT" | sql -f - >/dev/null) &
-  sleep 0.3
+  hold "SELECT count(*) FROM sluice.entity_values"
   expect "a partition in use is reported" "old|busy" "SELECT partition_name, action FROM sluice.drop_expired_partitions('1 day')"
+  release
   wait
   expect "retention drops whole partitions" "old|dropped" "SELECT partition_name, action FROM sluice.drop_expired_partitions('1 day')"
   # Writers go on while partitions are attached.
-  (echo "BEGIN; INSERT INTO sluice.entity_values (entity_id, observed_at, tenant_id, attribute_id) SELECT 1, now(), 1, 1; SELECT pg_sleep(2); COMMIT" | sql -f - >/dev/null) &
-  sleep 0.3
+  hold "INSERT INTO sluice.entity_values (entity_id, observed_at, tenant_id, attribute_id) SELECT 1, now(), 1, 1"
   expect "attaching does not wait for writers" "created" "SELECT action FROM sluice.ensure_partitions('day', 1)"
+  release
   wait
 }
 
 test_operations() {
   database
+  open 1 >/dev/null; open 2 >/dev/null
+  run "UPDATE sluice.producer_state SET updated_at = now() - interval '401 days', opened_at = now() - interval '401 days' WHERE producer_id = '$(p 1)'; INSERT INTO sluice.rejected_values (tenant_id, producer_id, seq, reason) SELECT 1, producer_id, 7, 1 FROM sluice.producer_state" >/dev/null
+  expect "a producer of long ago is forgotten with its rejected values" "1" "SELECT sluice.forget_producers()"
+  expect "the other one is not" "1|1" "SELECT (SELECT count(*) FROM sluice.producer_state), (SELECT count(*) FROM sluice.rejected_values)"
   run "SELECT sluice.beat(); SELECT pg_sleep(0.6); SELECT sluice.beat(); SELECT sluice.beat()" >/dev/null
   expect "beats that come at once are one" "2|2" "SELECT (SELECT beat FROM sluice.heartbeat), (SELECT count(*) FROM sluice.heartbeat_history)"
   run "INSERT INTO sluice.heartbeat_history SELECT now() - i * interval '1 second', '0/1', 0, 1, 1 FROM generate_series(2, 7200) i; SELECT pg_sleep(0.6); SELECT sluice.beat()" >/dev/null

@@ -74,7 +74,7 @@ describe() {
 
 # Prints every member. Returns 1 when one is not up or a replica does not stream.
 print_status() {
-  local json=$1 member senders="" rows="" healthy=0 pid state replication lag_bytes
+  local json=$1 member senders="" rows="" found=0 healthy=0 pid state replication lag_bytes
   if pid_of primary >/dev/null; then
     senders=$(sql primary postgres -c "SELECT application_name || '|' || state || '|' ||
       coalesce(greatest(0, pg_wal_lsn_diff(pg_current_wal_flush_lsn(), replay_lsn))::text, '')
@@ -83,6 +83,7 @@ print_status() {
   ((json)) || printf '%-10s %6s %8s %-8s %-13s %s\n' NAME PORT PID STATE REPLICATION LAG_BYTES
   for member in "${members[@]}"; do
     is_ready "$member" || continue
+    found=1
     describe "$member" "$senders"
     [[ $state == up && $replication != disconnected ]] || healthy=1
     if ((json)); then
@@ -93,7 +94,7 @@ print_status() {
         "$state" "${replication:--}" "${lag_bytes:--}"
     fi
   done
-  [[ -n $rows || $json == 0 ]] || healthy=1
+  ((found)) || healthy=1
   ((!json)) || printf '{"dir":"%s","members":[%s]}\n' "$stack_dir" "${rows#,}"
   return "$healthy"
 }

@@ -43,6 +43,7 @@ final class ProducerSession: ClientStreamHandler {
   private var retryAt: MonotonicTime
   private var pingNonce: UInt64 = 0
   private var wantedAsked = 0
+  private var linkTimer: TimerID?
   private var isEnding = false
   /// The gateway of the present session is about to stop and takes nothing more.
   private var isDraining = false
@@ -95,9 +96,9 @@ final class ProducerSession: ClientStreamHandler {
   func spool(columns: [UInt8], count: UInt32) throws(ClientError) -> ClosedRange<UInt64> {
     guard let spool = options.spool else { preconditionFailure("asked by `isSpooled`") }
     if let failure { throw failure }
-    guard maxBatchBytes == 0 || columns.count <= maxBatchBytes else {
-      throw .tooLarge(bytes: columns.count, limit: maxBatchBytes)
-    }
+    // What no gateway takes would stay in the spool for ever.
+    let limit = maxBatchBytes > 0 ? maxBatchBytes : ProducerOptions.unknownBatchBytesMax
+    guard columns.count <= limit else { throw .tooLarge(bytes: columns.count, limit: limit) }
     let (batch, isTaken) = try spool.append(
       columns: columns,
       count: count,
@@ -378,10 +379,13 @@ final class ProducerSession: ClientStreamHandler {
   var wait: ProducerWait? { link.wait(loop.now) }
 
   private func scheduleLinkCheck() {
-    _ = loop.schedule(at: loop.now + .seconds(1)) { [weak self] in self?.checkLink() }
+    // One chain of them, however often the session is opened.
+    if let linkTimer { loop.cancel(linkTimer) }
+    linkTimer = loop.schedule(at: loop.now + .seconds(1)) { [weak self] in self?.checkLink() }
   }
 
   private func checkLink() {
+    linkTimer = nil
     guard case .open(let connection, let stream) = state else { return }
     defer { scheduleLinkCheck() }
     if window.isEmpty { link.confirmed(loop.now) }

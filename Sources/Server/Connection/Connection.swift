@@ -160,10 +160,11 @@ final class Connection: ReadinessHandler, FlushHandler {
   }
 
   private func receive(_ bytes: RawSpan) {
-    let wasMidFrame = decoder.isMidFrame
+    var beginsFrame = !decoder.isMidFrame
     do throws(FrameError) {
       try decoder.receive(bytes) { header, body in
         context.figures[.framesReceived] += 1
+        beginsFrame = true
         handle(header, body)
         return isClosed ? .stop : .continue
       }
@@ -171,7 +172,7 @@ final class Connection: ReadinessHandler, FlushHandler {
       return close("\(error)")
     }
     guard !isClosed else { return }
-    if !wasMidFrame || bytes.byteCount > 0 && !decoder.isMidFrame { frameStart = context.loop.now }
+    if beginsFrame { frameStart = context.loop.now }
     let change = decoder.heldBytes - heldBytes
     heldBytes += change
     context.figures[.partialFrameBytes] += Int64(change)
@@ -205,6 +206,7 @@ final class Connection: ReadinessHandler, FlushHandler {
 
   private func abandon(_ token: StreamToken) {
     cancelDeadline(token)
+    reads.removeValue(forKey: token.id)?.cancel()
     sessions.removeValue(forKey: token.id)?.connectionClosed()
   }
 
@@ -251,18 +253,16 @@ final class Connection: ReadinessHandler, FlushHandler {
 
   /// Ends a unary call with an error; a late one is dropped.
   func respond(_ token: StreamToken, _ status: Status) {
-    if !reads.isEmpty { reads[token.id] = nil }
     guard !isClosed, streams.end(token) else { return }
-    cancelDeadline(token)
+    forget(token)
     context.figures[.unaryErrors] += 1
     write(status, token.id)
   }
 
   /// Ends a unary call with its answer; a late one is dropped.
   func respond(_ token: StreamToken, _ message: some WireMessage) {
-    if !reads.isEmpty { reads[token.id] = nil }
     guard !isClosed, streams.end(token) else { return }
-    cancelDeadline(token)
+    forget(token)
     do throws(MessageError) {
       try output.appendResponse(streamID: token.id, message, arena: context.arena)
     } catch {
@@ -272,6 +272,12 @@ final class Connection: ReadinessHandler, FlushHandler {
     outputGrew()
   }
 
+  /// Its id may be used again.
+  private func forget(_ token: StreamToken) {
+    if !reads.isEmpty { reads[token.id] = nil }
+    cancelDeadline(token)
+  }
+
   private func cancelDeadline(_ token: StreamToken) {
     guard !deadlines.isEmpty, let timer = deadlines.removeValue(forKey: token.id) else { return }
     context.loop.cancel(timer)
@@ -279,13 +285,7 @@ final class Connection: ReadinessHandler, FlushHandler {
 
   /// A write of this connection is durable: reads that come later on it have to see it.
   func noteDurable(_ token: FreshnessToken) {
-    guard let known = durableToken, known.systemIdentifier == token.systemIdentifier,
-      known.timeline == token.timeline
-    else {
-      durableToken = token
-      return
-    }
-    if known.lsn < token.lsn { durableToken = token }
+    if durableToken.map({ token.replaces($0) }) ?? true { durableToken = token }
   }
 
   // MARK: Streams
@@ -380,7 +380,8 @@ final class Connection: ReadinessHandler, FlushHandler {
     isFlushScheduled = false
     guard !isClosed else { return }
     // Acks are made only when they can be sent: until then newer ones replace them.
-    if output.count < ServerLimits.outputSoftBytes {
+    let holdsBack = !canAnswer
+    if !holdsBack {
       for session in sessions.values { session.writePending() }
     }
     guard !isClosed else { return }
@@ -398,10 +399,13 @@ final class Connection: ReadinessHandler, FlushHandler {
     if output.isEmpty, closesAfterFlush, sessions.isEmpty, streams.unaryCallsInFlight == 0 {
       return close()
     }
+    // Nothing else may ever wake this connection.
+    if holdsBack, canAnswer { scheduleFlush() }
     updateInterest()
   }
 
-  private var wantsInput: Bool { !isInputEnded && output.count < ServerLimits.outputSoftBytes }
+  private var canAnswer: Bool { output.count < ServerLimits.outputSoftBytes }
+  private var wantsInput: Bool { !isInputEnded && canAnswer }
 
   private func updateInterest() {
     guard let registration else { return }
@@ -418,6 +422,7 @@ final class Connection: ReadinessHandler, FlushHandler {
 
   /// Closes what has taken too long; called every second.
   func checkAge(_ now: MonotonicTime) {
+    if output.isEmpty { output.reset() }
     if !output.isEmpty, now - lastOutputProgress > .seconds(ServerLimits.outputStallSeconds) {
       return close("the client does not read its answers")
     }

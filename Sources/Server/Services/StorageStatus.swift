@@ -178,6 +178,8 @@ extension Status {
     // Not ours: an operator, or the role's statement_timeout.
     case ("57014", _): self = .deadlineExceeded
     case ("25006", _): self = .unavailable("the database is read-only", "NOT_PRIMARY")
+    case ("53100", _):
+      self = .unavailable("the database's disk is full; free space there", "DATABASE_FULL")
     // Shutdown and crash, connections, resources, conflicts: it may work in a moment.
     case (_, "57"), (_, "08"), (_, "53"): self = .databaseUnavailable
     case (_, "40"): self = .unavailable("transactions were in each other's way", "CONFLICT")

@@ -253,6 +253,11 @@ public final class Catalog {
     return ids.filter { !unknown.isAbsent($0, now: loop.now) }
   }
 
+  /// Forgets that attributes did not exist lately.
+  func forgetAbsent(tenant: Int32, attributeIDs: Set<UInt32>) {
+    for id in attributeIDs { unknown.setPresent(.attribute(id, tenant: tenant)) }
+  }
+
   /// Asks for all that is wanted and wakes everybody who waits for it.
   private func answerWaiting() async throws(StorageError) {
     isAsking = true

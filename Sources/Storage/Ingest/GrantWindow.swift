@@ -136,7 +136,8 @@ public struct GrantWindow: Sendable {
     let share = max(budget.availableBytes / 4, GrantWindow.leastBytes)
     let goal = max(releasedBytes + min(windowBytes, share), grantedBytes + missing)
     guard goal > grantedBytes else { return false }
-    let isStuck = missing > 0 && budget.receivedBytes == 0
+    let isStuck =
+      missing > 0 && budget.receivedBytes == 0 && budget.usedBytes <= budget.limitBytes
     guard budget.availableBytes >= max(missing, 1) || isStuck else { return false }
     let taken = max(min(goal - grantedBytes, budget.availableBytes), missing)
     budget.take(taken)

@@ -40,6 +40,12 @@ final class Connector: ReadinessHandler {
       .setting("client_encoding", to: "UTF8")
       // Asking for Kerberos tickets may block on the network.
       .setting("gssencmode", orDefault: "disable")
+      // A link that is cut without a word is noticed, idle within 15 s. With data under way it
+      // takes a minute: a server that stops reading for less looks the same.
+      .setting("tcp_user_timeout", orDefault: "60000")
+      .setting("keepalives_idle", orDefault: "5")
+      .setting("keepalives_interval", orDefault: "5")
+      .setting("keepalives_count", orDefault: "2")
     self.role = role
     self.loop = loop
     self.finished = finished

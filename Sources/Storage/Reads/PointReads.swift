@@ -29,6 +29,8 @@ public final class PointReads {
   static let groupMax = 128
   /// Queries of one queue under way: while one is executed, the others are on their way.
   static let runningMax = 2
+  /// Reads of one queue that wait; one more is refused.
+  static let waitingMax = 4_096
 
   /// Reads that one query can answer.
   private struct Class: Equatable {
@@ -52,8 +54,14 @@ public final class PointReads {
 
     init(_ kind: Class) { self.kind = kind }
 
-    /// What the next query reads, oldest first.
+    /// What the next query reads, oldest first; who waits no longer is told.
     func takeGroup() -> [Entry] {
+      let now = MonotonicTime.now()
+      let late = entries.filter { $0.deadline <= now }
+      if !late.isEmpty {
+        entries.removeAll { $0.deadline <= now }
+        for entry in late { entry.done(.failure(.postgres(.waitTimedOut))) }
+      }
       let count = GroupSize.next(
         waiting: entries.count,
         underWay: reading,
@@ -83,8 +91,9 @@ public final class PointReads {
   ///   - tenant: whose.
   ///   - requirement: how fresh.
   ///   - deadline: until when.
-  ///   - done: is called once, in a later turn of the loop; the answer has a proof also for an
-  ///     entity that does not exist. Errors are those of `EntityReader.entity`.
+  ///   - done: is called once, in a later turn of the loop, or at once when too many wait; the
+  ///     answer has a proof also for an entity that does not exist. Errors are those of
+  ///     `EntityReader.entity`.
   func ask(
     _ key: EntityReader.Key,
     tenant: Int32,
@@ -95,6 +104,9 @@ public final class PointReads {
     precondition(!requirement.includesStaged, "what is staged is read one by one")
     readCount += 1
     let queue = queue(tenant, requirement)
+    guard queue.entries.count < PointReads.waitingMax else {
+      return done(.failure(.postgres(.poolFull)))
+    }
     queue.entries.append(Entry(key: key, deadline: deadline, done: done))
     // Those about to start take some of them.
     let taken = starting.count { $0 === queue } * GroupSize.least
@@ -165,6 +177,7 @@ public final class PointReads {
     let queue = starting.removeFirst()
     while !queue.entries.isEmpty {
       let group = queue.takeGroup()
+      guard !group.isEmpty else { break }
       await read(group, queue.kind)
       queue.reading -= group.count
     }

@@ -40,6 +40,7 @@ public final class PartitionKeeper {
   /// One kind of work.
   enum Chore: CaseIterable {
     case heartbeat, gatewayBeat, adoption, partitions, expiry, defaultPartition, deadSegments
+    case oldProducers
 
     /// How often it is due.
     var interval: Duration {
@@ -49,6 +50,7 @@ public final class PartitionKeeper {
       // Partitions are made hours ahead at the least, so a minute is early enough.
       case .partitions, .defaultPartition, .deadSegments: .seconds(60)
       case .expiry: .seconds(600)
+      case .oldProducers: .seconds(86_400)
       }
     }
   }
@@ -143,7 +145,7 @@ public final class PartitionKeeper {
         try await run(chore, connection, deadline: loop.now + PartitionKeeper.timeout)
         if failing.remove(chore) != nil { log("\(chore): works again") }
       } catch {
-        if failing.insert(chore).inserted { log("\(chore) failed: \(error)") }
+        if failing.insert(chore).inserted { log("\(chore) failed: \(error.operatorText)") }
         guard case .server = error, connection.isUsable else { throw error }
       }
     }
@@ -188,6 +190,8 @@ public final class PartitionKeeper {
     case .defaultPartition: try await lookAtDefaultPartition(connection, deadline)
     case .deadSegments:
       _ = try await connection.query("SELECT sluice.drop_dead_segments()", deadline: deadline)
+    case .oldProducers:
+      _ = try await connection.query("SELECT sluice.forget_producers()", deadline: deadline)
     }
   }
 

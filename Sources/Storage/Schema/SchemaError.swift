@@ -20,7 +20,8 @@ extension SchemaError: CustomStringConvertible {
   /// One sentence and what to do.
   public var description: String {
     switch self {
-    case .postgres(let error): error.description
+    case .postgres(let error):
+      error.operatorText + "; look at the user's rights on the database, and at its free disk space"
     case .notPrimary: "the server is a standby; give the connection string of the primary"
     case .missing: "the database has no schema 'sluice'; run 'sluice migrate'"
     case .behind(let applied, let needed):

@@ -104,7 +104,13 @@ struct ImportCommand: ParsableCommand {
       throw ValidationError("standard input can be read only once")
     }
     _ = try Assignments.parse(rename, "--rename")
-    _ = try Assignments.parse(unit, "--unit")
+    for (name, text) in try Assignments.parse(unit, "--unit") {
+      guard text.utf8.count <= NameAdvice.unitBytesMax else {
+        throw ValidationError(
+          "--unit: that of \(name) is longer than \(NameAdvice.unitBytesMax) bytes"
+        )
+      }
+    }
   }
 
   func run() throws {

@@ -171,6 +171,12 @@ final class ImportRun {
     for index in block.indices {
       if let name = plan.names[block[index].point.attribute] { block[index].point.attribute = name }
     }
+    block.removeAll { point, line in
+      guard let advice = NameAdvice.of(point) else { return false }
+      skip(InputProblem(source: line, advice: advice))
+      return true
+    }
+    guard !block.isEmpty else { return }
     try await cache.resolve(
       entities: block.lazy.map(\.point.entity),
       attributes: specs()

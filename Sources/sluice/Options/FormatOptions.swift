@@ -103,6 +103,7 @@ struct FormatOptions: ParsableArguments, Sendable {
       options.types[name] = type
     }
     options.reader.delimiter = try delimiterByte()
+    options.reader.recordBytesMax = CSVReader.recordBytesLimit
     return options
   }
 
@@ -112,6 +113,7 @@ struct FormatOptions: ParsableArguments, Sendable {
     options.entityTag = entityTag
     options.keepsOtherTags = !dropTags
     if let precision { options.reader.precision = precision }
+    options.reader.lineBytesMax = LineProtocolReader.lineBytesLimit
     return options
   }
 

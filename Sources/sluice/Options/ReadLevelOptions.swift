@@ -39,6 +39,9 @@ struct ReadLevelOptions: ParsableArguments, Sendable {
     guard maxStaleness == nil || !(strong || atLeast != nil) else {
       throw ValidationError("--max-staleness does not go with --strong or --at-least")
     }
+    guard maxStaleness.map({ (.milliseconds(250)...(.seconds(3_600))).contains($0) }) ?? true else {
+      throw ValidationError("--max-staleness is 250ms to 1h")
+    }
     guard atLeast.map({ Hexadecimal.bytes($0) != nil }) ?? true else {
       throw ValidationError("a token is an even number of hexadecimal digits")
     }

@@ -786,6 +786,26 @@ def _():
     SlowFrame.wire.check_alive()
     SlowFrame.wire.send(CHECK[:20])
     SlowFrame.begun = time.monotonic()
+    BusyLink.thread.start()
+
+
+class BusyLink:
+    """For as long as the slow frame: each write ends one frame and begins the next."""
+
+    broken = None
+
+    @staticmethod
+    def run():
+        try:
+            with connect() as wire:
+                wire.send(CHECK[:20])
+                while time.monotonic() < SlowFrame.begun + 36:
+                    time.sleep(0.5)
+                    wire.send(CHECK[20:] + CHECK[:20])
+        except Exception as error:  # whatever it is, it is told
+            BusyLink.broken = error
+
+    thread = threading.Thread(target=lambda: BusyLink.run(), daemon=True)
 
 
 # Rule 14: long answers.
@@ -826,6 +846,12 @@ def _():
     assert wire is not None, "no frame was begun"
     with wire:
         wire.expect_closed(max(1.0, SlowFrame.begun + 45 - time.monotonic()))
+
+
+@test("rule 12: frames that follow each other without a pause are no slow frame")
+def _():
+    BusyLink.thread.join(45)
+    assert not BusyLink.thread.is_alive() and BusyLink.broken is None, BusyLink.broken
 
 
 # Others.

@@ -1,6 +1,7 @@
 """Producers that die, move, or live in another time."""
 
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -23,6 +24,16 @@ def kill_some(world, dice, times):
 @fault(short=True)
 def agent_killed(world, dice):
     kill_some(world, dice, 3)
+
+
+@fault()
+def agent_sleeps(world, dice):
+    """A producer sleeps for 5 s, as its machine may, and goes on."""
+    world.pause(dice.uniform(0.5, 1))
+    producer = dice.choice(world.producers)
+    producer.signal(signal.SIGSTOP)
+    world.pause(5)
+    producer.signal(signal.SIGCONT)
 
 
 def spooling_producers(world, lane):

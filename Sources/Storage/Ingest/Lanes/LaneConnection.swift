@@ -18,7 +18,8 @@ final class LaneConnection {
 
   init(_ dsn: PostgresDSN, role: String, loop: EventLoop, log: @escaping (String) -> Void) {
     self.dsn = dsn
-    self.role = .direct(role)
+    // An ack promises what is on the disk.
+    self.role = .direct(role, requiresSynchronousCommit: true)
     self.loop = loop
     self.log = log
   }

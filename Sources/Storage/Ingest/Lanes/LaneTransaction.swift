@@ -152,7 +152,7 @@ struct LaneTransaction {
         if loser.epoch == batch.key.epoch, batch.range.last <= durable {
           end(place, .durable(token, refused: batch.refused))
         } else if loser.epoch != batch.key.epoch {
-          end(place, .fenced(epoch: loser.epoch))
+          end(place, LaneTransaction.ending(loser, of: batch))
         } else if batch.first == durable + 1 {
           durable = batch.range.last
         } else {
@@ -165,8 +165,18 @@ struct LaneTransaction {
   /// The same for a staging transaction, whose losers are named by batch.
   func settleStaged(_ losers: [GroupStatement.Loser]) {
     for loser in losers where loser.index < places.count {
-      end(places[loser.index], .fenced(epoch: loser.epoch))
+      let place = places[loser.index]
+      end(place, LaneTransaction.ending(loser, of: groups[place.group].batches[place.index]))
     }
+  }
+
+  /// What becomes of a batch whose epoch is not the one of the database.
+  ///
+  /// A later one is a newer session. An earlier one, or none, is a failover that lost the opening:
+  /// the producer opens again, and is told what else was lost.
+  private static func ending(_ loser: GroupStatement.Loser, of batch: LaneBatch) -> BatchEnding {
+    loser.epoch > batch.key.epoch
+      ? .fenced(epoch: loser.epoch) : .displaced(durable: loser.durable)
   }
 
   private func end(_ place: (group: Int, index: Int), _ ending: BatchEnding) {

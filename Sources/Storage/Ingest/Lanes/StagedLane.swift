@@ -166,6 +166,8 @@ public final class StagedLane: Lane {
           isStaged = true
         case .retry:
           connection.report(error, doing: "staging")
+          // Taken for dead, this gateway has lost its segments: they are made again.
+          if error.sqlstate == "42P01" { segmentsGeneration = -1 }
           await loop.sleep(for: pause)
           pause = min(pause * 2, LaneLimits.backoffMax)
         }

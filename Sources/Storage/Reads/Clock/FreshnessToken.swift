@@ -49,6 +49,11 @@ public struct FreshnessToken: Equatable, Sendable {
     isOfWarehouse = bytes[0] == FreshnessToken.versionOfWarehouse
   }
 
+  /// Whether it is a later position than another token's, or one of another history.
+  public func replaces(_ other: FreshnessToken) -> Bool {
+    systemIdentifier != other.systemIdentifier || timeline != other.timeline || lsn > other.lsn
+  }
+
   /// The bytes a client keeps and gives back.
   public var bytes: [UInt8] {
     let version =

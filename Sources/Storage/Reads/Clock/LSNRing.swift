@@ -7,6 +7,11 @@ internal import EventLoop
 struct LogIdentity: Equatable, Sendable {
   var systemIdentifier: UInt64
   var timeline: UInt32
+
+  /// Whether it is an earlier timeline of the same cluster.
+  func isBefore(_ other: LogIdentity) -> Bool {
+    systemIdentifier == other.systemIdentifier && timeline < other.timeline
+  }
 }
 
 extension FreshnessToken {

@@ -9,9 +9,10 @@ struct FallbackBudget {
   let usesMax: Int
   private(set) var uses = 0
 
-  /// A budget out of this many connections: a quarter of them, and two at the least.
+  /// A budget out of this many connections: a quarter of them, and two at the least, where one is
+  /// left for STRONG reads.
   init(connections: Int, hasReplicas: Bool) {
-    usesMax = hasReplicas ? max(2, connections / 4) : .max
+    usesMax = hasReplicas ? min(max(2, connections / 4), max(1, connections - 1)) : .max
   }
 
   var isSpent: Bool { uses >= usesMax }

@@ -13,10 +13,20 @@ final class PrimarySource {
 
   init(_ pool: PostgresPool) { self.pool = pool }
 
+  /// Runs the statements of one read.
+  ///
+  /// - Parameters:
+  ///   - statements: the read.
+  ///   - requirement: what it must see.
+  ///   - newest: whose log the clock reads; a server on an earlier timeline of it was the primary
+  ///     once, though it may not know.
+  ///   - deadline: until when.
+  /// - Returns: the answer of each, and its proof.
   /// - Throws: `.postgres`, `.notPrimary`, `.unprovableSnapshot`, the token errors.
   func read(
     _ statements: [PostgresStatement],
     _ requirement: ReadRequirement,
+    newest: LogIdentity?,
     deadline: MonotonicTime
   ) async throws(StorageError) -> ReadAnswer {
     let connection: PostgresConnection
@@ -27,7 +37,12 @@ final class PrimarySource {
     }
     let outcome: Result<ReadAnswer, StorageError>
     do throws(StorageError) {
-      outcome = .success(try await read(statements, requirement, connection, deadline))
+      let answer = try await read(statements, requirement, connection, deadline)
+      let known = [newest, requirement.sessionToken?.identity].compactMap { $0 }
+      guard !known.contains(where: { answer.proof.asOf.identity.isBefore($0) }) else {
+        throw .notPrimary
+      }
+      outcome = .success(answer)
     } catch {
       outcome = .failure(error)
     }

@@ -102,12 +102,12 @@ extension FreshnessToken {
 }
 
 extension ReadLevel {
-  /// Whether a connection's own writes count: a report need not wait for the feed of the warehouse
-  /// to bring what was written a moment ago.
+  /// Whether a connection's own writes are to be looked after: the primary has them all, and a
+  /// report need not wait for the feed of the warehouse to bring what was written a moment ago.
   fileprivate var heedsSession: Bool {
     switch self {
-    case .strong, .atLeast, .eventual: true
-    case .analytics: false
+    case .atLeast, .eventual: true
+    case .strong, .analytics: false
     }
   }
 }

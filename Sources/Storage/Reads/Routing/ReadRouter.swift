@@ -297,7 +297,12 @@ public final class ReadRouter {
     }
     var answer: ReadAnswer
     do throws(StorageError) {
-      answer = try await primary.read(statements, requirement, deadline: deadline)
+      answer = try await primary.read(
+        statements,
+        requirement,
+        newest: clock.ring.identity,
+        deadline: deadline
+      )
     } catch {
       primaryStatus.failures += 1
       throw error

@@ -107,15 +107,23 @@ extension Migration {
       $function$;
 
       -- Forgets producers that nobody has heard of for `age`, never less than 90 days: one that is
-      -- forgotten could send again what it sent before.
+      -- forgotten could send again what it sent before. Gateways call it every day.
       CREATE FUNCTION sluice.forget_producers(age interval DEFAULT '400 days') RETURNS bigint
       LANGUAGE plpgsql AS $function$
       DECLARE
         forgotten bigint;
       BEGIN
-        DELETE FROM sluice.producer_state p
-          WHERE greatest(p.updated_at, p.opened_at) < now() - greatest(age, interval '90 days');
-        GET DIAGNOSTICS forgotten = ROW_COUNT;
+        WITH gone AS (
+          DELETE FROM sluice.producer_state p
+            WHERE greatest(p.updated_at, p.opened_at) < now() - greatest(age, interval '90 days')
+            RETURNING p.tenant_id, p.producer_id),
+          rejected AS (
+            DELETE FROM sluice.rejected_values v USING gone g
+              WHERE v.tenant_id = g.tenant_id AND v.producer_id = g.producer_id),
+          lost AS (
+            DELETE FROM sluice.lost_ranges l USING gone g
+              WHERE l.tenant_id = g.tenant_id AND l.producer_id = g.producer_id)
+          SELECT count(*) INTO forgotten FROM gone;
         RETURN forgotten;
       END
       $function$;
