@@ -122,8 +122,9 @@ struct  Sluice__V1__Freshness
    */
   ProtobufCBinaryData as_of_token;
   /*
-   * Upper bound of the answer's age when the gateway had it: never an estimate. 0 from the primary.
-   * Everything acknowledged that long before is in it.
+   * Upper bound of the answer's age when the gateway had it: never an estimate. 0 from the primary,
+   * where it counts from the proof in front of the read. Everything acknowledged that long before
+   * is in it.
    */
   int64_t staleness_bound_ms;
   /*
