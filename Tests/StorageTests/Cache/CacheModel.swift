@@ -70,7 +70,6 @@ struct CacheModel {
     var key: Int
     var owner: UInt64
     var keys: CacheKeys
-    var run: String
   }
 
   private enum Reader {
@@ -324,7 +323,7 @@ struct CacheModel {
       findings.waits += 1
       return .idle
     case .lease:
-      return .leased(Lease(gateway: gateway, key: key, owner: owner, keys: keys, run: open.run))
+      return .leased(Lease(gateway: gateway, key: key, owner: owner, keys: keys))
     }
   }
 
@@ -362,13 +361,16 @@ struct CacheModel {
   ) async throws {
     // `ReadCache.fill` refuses what belongs to another history.
     guard CacheKeys(asOf) == lease.keys else { return }
+    // It names the Redis that its connection leads to now, as `CacheSession.store` does: one that
+    // went back to an old state must not take a lease of then for its own.
+    guard let run = gateways[lease.gateway].epoch.run else { return }
     let words = CacheProtocol.set(
       CacheModel.key(lease.key),
       owner: lease.owner,
       value: version == 0 ? [] : Array(String(version, radix: 16).utf8),
       lsn: asOf.lsn,
       isReplica: isReplica,
-      run: lease.run,
+      run: run,
       keys: lease.keys,
       lifeMilliseconds: 600_000
     )
