@@ -60,6 +60,18 @@ public enum WireLimits {
   /// Unknown fields in one message: room for a newer client's additions, none for a flood.
   public static let unknownFieldsMax = 8
 
+  /// Longest `Batch.columns`.
+  public static let batchBytesMax = 1_048_576
+
+  /// Longest external key of an entity, in bytes.
+  public static let externalKeyBytesMax = 512
+
+  /// Longest name of an attribute, in bytes.
+  public static let attributeNameBytesMax = 256
+
+  /// Longest unit of an attribute, in bytes.
+  public static let unitBytesMax = 64
+
   /// Capacity a `ByteQueue` keeps when it becomes empty; a larger block goes back to the system.
   public static let queueKeptBytesMax = 16_384
 

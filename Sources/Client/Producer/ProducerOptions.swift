@@ -42,9 +42,6 @@ public struct ProducerOptions: Sendable {
 }
 
 extension ProducerOptions {
-  /// Largest batch that is put into a spool before a gateway has said what it takes.
-  static let unknownBatchBytesMax = 1 << 20
-
   /// Options for a producer that keeps its batches, and its id, in a spool.
   public init(
     spool: Spool,

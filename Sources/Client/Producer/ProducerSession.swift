@@ -97,7 +97,7 @@ final class ProducerSession: ClientStreamHandler {
     guard let spool = options.spool else { preconditionFailure("asked by `isSpooled`") }
     if let failure { throw failure }
     // What no gateway takes would stay in the spool for ever.
-    let limit = maxBatchBytes > 0 ? maxBatchBytes : ProducerOptions.unknownBatchBytesMax
+    let limit = maxBatchBytes > 0 ? maxBatchBytes : WireLimits.batchBytesMax
     guard columns.count <= limit else { throw .tooLarge(bytes: columns.count, limit: limit) }
     let (batch, isTaken) = try spool.append(
       columns: columns,

@@ -84,7 +84,7 @@ final class ProducerSession {
       durableSeq: head.durable,
       stagedSeq: head.staged,
       incarnation: opened.incarnation,
-      maxBatchBytes: UInt32(ServerLimits.batchBytesMax),
+      maxBatchBytes: UInt32(WireLimits.batchBytesMax),
       grantedBytes: UInt64(window.grantedBytes),
       grantedSeq: grantedSequence,
       lostFromSeq: opened.lost?.lowerBound ?? 0,
@@ -97,7 +97,7 @@ final class ProducerSession {
   /// Looks at a batch from outside and counts it against the grant; nil when it may come in.
   func accepts(_ batch: BatchView, _ budget: inout IngestBudget) -> Status? {
     let bytes = batch.columns.byteCount
-    guard bytes <= ServerLimits.batchBytesMax else {
+    guard bytes <= WireLimits.batchBytesMax else {
       return .badBatch("batch.columns", "is longer than max_batch_bytes")
     }
     guard batch.count > 0, batch.count <= UInt32(ServerLimits.batchValuesMax) else {

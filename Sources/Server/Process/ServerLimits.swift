@@ -37,9 +37,6 @@ enum ServerLimits {
   /// A write session must be opened within this time.
   static let openSeconds = 10
 
-  /// Longest `Batch.columns`.
-  static let batchBytesMax = 1 << 20
-
   /// Most values in one batch: 1 MiB of the smallest values.
   static let batchValuesMax = 65_536
 

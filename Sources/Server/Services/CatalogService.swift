@@ -7,8 +7,8 @@ internal import Wire
 enum CatalogService {
   private static let pageDefault = 1_000
   private static let pageMax = 10_000
-  private static let nameBytes = 1...256
-  private static let unitBytes = 0...64
+  private static let nameBytes = 1...WireLimits.attributeNameBytesMax
+  private static let unitBytes = 0...WireLimits.unitBytesMax
 
   static func resolveEntities(
     _ message: ResolveEntitiesRequest,

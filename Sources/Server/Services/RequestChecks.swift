@@ -7,7 +7,7 @@ internal import Wire
 /// Limits of requests and answers that the protocol files name.
 enum RequestLimits {
   /// Length of an external key.
-  static let keyBytes = 1...512
+  static let keyBytes = 1...WireLimits.externalKeyBytesMax
   /// Entities in one BatchGetEntities.
   static let entitiesMax = 1_000
   /// Keys in one ResolveEntities.

@@ -105,9 +105,9 @@ struct ImportCommand: ParsableCommand {
     }
     _ = try Assignments.parse(rename, "--rename")
     for (name, text) in try Assignments.parse(unit, "--unit") {
-      guard text.utf8.count <= NameAdvice.unitBytesMax else {
+      guard text.utf8.count <= WireLimits.unitBytesMax else {
         throw ValidationError(
-          "--unit: that of \(name) is longer than \(NameAdvice.unitBytesMax) bytes"
+          "--unit: that of \(name) is longer than \(WireLimits.unitBytesMax) bytes"
         )
       }
     }

@@ -1,21 +1,15 @@
 internal import Formats
+internal import Wire
 
 // What the gateway would refuse of a name (catalog.proto): one would take the others of its call
 // along.
 
 /// Judges the names of a point.
 enum NameAdvice {
-  /// Bytes of an entity's key.
-  private static let keyBytesMax = 512
-  /// Bytes of an attribute's name.
-  private static let nameBytesMax = 256
-  /// Bytes of a unit.
-  static let unitBytesMax = 64
-
   /// What is wrong with the names of a point and what to do; nil when they are good.
   static func of(_ point: Point) -> String? {
-    advice("the entity's key", point.entity, keyBytesMax)
-      ?? advice("the attribute's name", point.attribute, nameBytesMax)
+    advice("the entity's key", point.entity, WireLimits.externalKeyBytesMax)
+      ?? advice("the attribute's name", point.attribute, WireLimits.attributeNameBytesMax)
   }
 
   private static func advice(_ what: String, _ name: String, _ most: Int) -> String? {

@@ -51,7 +51,7 @@ public struct FreshnessToken: Equatable, Sendable {
 
   /// Whether it is a later position than another token's, or one of another history.
   public func replaces(_ other: FreshnessToken) -> Bool {
-    systemIdentifier != other.systemIdentifier || timeline != other.timeline || lsn > other.lsn
+    identity != other.identity || lsn > other.lsn
   }
 
   /// The bytes a client keeps and gives back.
