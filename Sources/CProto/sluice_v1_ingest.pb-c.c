@@ -643,7 +643,7 @@ const ProtobufCMessageDescriptor sluice__v1__write_response__descriptor =
   (ProtobufCMessageInit) sluice__v1__write_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__open__field_descriptors[8] =
+static const ProtobufCFieldDescriptor sluice__v1__open__field_descriptors[9] =
 {
   {
     "protocol_version",
@@ -741,11 +741,24 @@ static const ProtobufCFieldDescriptor sluice__v1__open__field_descriptors[8] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "highest_sent_seq",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Open, highest_sent_seq),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__open__field_indices_by_name[] = {
   6,   /* field[6] = client_name */
   7,   /* field[7] = database_id */
   3,   /* field[3] = durability */
+  8,   /* field[8] = highest_sent_seq */
   5,   /* field[5] = lowest_held_seq */
   1,   /* field[1] = producer_id */
   0,   /* field[0] = protocol_version */
@@ -755,7 +768,7 @@ static const unsigned sluice__v1__open__field_indices_by_name[] = {
 static const ProtobufCIntRange sluice__v1__open__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor sluice__v1__open__descriptor =
 {
@@ -765,7 +778,7 @@ const ProtobufCMessageDescriptor sluice__v1__open__descriptor =
   "Sluice__V1__Open",
   "sluice.v1",
   sizeof(Sluice__V1__Open),
-  8,
+  9,
   sluice__v1__open__field_descriptors,
   sluice__v1__open__field_indices_by_name,
   1,  sluice__v1__open__number_ranges,

@@ -217,8 +217,12 @@ public final class WorkerStorage {
   /// Opens producers' sessions.
   public var opener: ProducerOpener { ProducerOpener(pool: pool, loop: loop) }
 
-  /// Changes when the staging area was lost; 0 before this worker has staged anything.
-  public var stagingIncarnation: UInt64 { staged.incarnation }
+  /// Is told of every new incarnation of the staging area, before anything is staged in it: what
+  /// was staged in an earlier one is in memory only.
+  public var stagingIncarnationChanged: ((UInt64) -> Void)? {
+    get { staged.incarnationChanged }
+    set { staged.incarnationChanged = newValue }
+  }
 
   /// What all lanes have done.
   public var laneStatistics: LaneStatistics {

@@ -93,6 +93,21 @@ public struct Status: Error, Equatable, Sendable {
     self.retryAfterMilliseconds = retryAfterMilliseconds
     self.fieldViolations = fieldViolations
   }
+
+  /// One field of what was sent is wrong.
+  public static func invalid(
+    _ field: String,
+    _ description: String,
+    reason: String = "BAD_REQUEST"
+  ) -> Status {
+    Status(
+      .invalidArgument,
+      "\(field): \(description)",
+      reason: reason,
+      metadata: [KeyValue("field", field)],
+      fieldViolations: [FieldViolation(field: field, description: description)]
+    )
+  }
 }
 
 /// A name and a text that belongs to it.

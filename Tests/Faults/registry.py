@@ -18,7 +18,6 @@ class Fault:
     uses_link: bool
     producers: Callable
     make_world: Callable | None
-    seconds: float
 
     @property
     def name(self):
@@ -28,16 +27,15 @@ class Fault:
 FAULTS = {}
 
 
-def fault(short=False, lanes=LANES, link=False, producers=four_producers, world=None, seconds=10):
+def fault(short=False, lanes=LANES, link=False, producers=four_producers, world=None):
     """Registers a function that gets the world and the dice, injects and mends.
 
     `short`: part of scripts/test --all. `link`: producers go through a link that can be cut.
-    `world`: makes a world that this case may ruin. `seconds`: until when everything must be
-    durable once the fault is over.
+    `world`: makes a world that this case may ruin.
     """
 
     def register(function):
-        made = Fault(function, short, lanes, link, producers, world, seconds)
+        made = Fault(function, short, lanes, link, producers, world)
         assert made.name not in FAULTS, f"two faults are called {made.name}"
         FAULTS[made.name] = made
         return function

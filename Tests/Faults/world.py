@@ -17,6 +17,10 @@ class Skipped(Exception):
     """A case cannot be run on this machine; that is no success."""
 
 
+# Once a fault is over everything must be durable within this time.
+SETTLED_SECONDS = 10
+
+
 class World:
     """One database with its schema, two gateways, and the producers of the present case."""
 
@@ -38,6 +42,7 @@ class World:
         self.witnesses = []
         self.link = None
         self.notes = []
+        self.mended_at = None
 
     # ---- The course of a case ----
 
@@ -48,6 +53,7 @@ class World:
             gateway.forget_peak()
         self.witnesses = []
         self.notes = []
+        self.mended_at = None
         self.link = Link(("127.0.0.1", self.gateways[0].port)) if uses_link else None
         self.producers = make_producers(self, lane)
         for producer in self.producers:
@@ -61,9 +67,16 @@ class World:
                 raise AssertionError(f"a producer ended: {producer.log_text()[-500:]}")
         return all(producer.is_going for producer in self.producers)
 
-    def settle(self, seconds):
-        """Stops the producers in order: everything they sent must become durable in time."""
-        deadline = time.monotonic() + seconds
+    def mended(self):
+        """The fault is over now, and not only when its function returns."""
+        self.mended_at = time.monotonic()
+
+    def settle(self):
+        """Stops the producers in order: everything they sent must become durable in time.
+
+        Returns whether it did, and how long that took from the end of the fault."""
+        began = self.mended_at or time.monotonic()
+        deadline = began + SETTLED_SECONDS
         while not all(producer.is_acknowledged for producer in self.producers):
             if time.monotonic() > deadline:
                 break
@@ -74,7 +87,7 @@ class World:
         for producer in self.producers:
             if producer.runs:
                 producer.kill()
-        return all(ended)
+        return all(ended), time.monotonic() - began
 
     def check(self):
         """Compares what was promised with what is there."""

@@ -32,7 +32,7 @@ extension Integration {
         try await fixture.waitForValues(stored + 1_000)
         let sent = try await load.stop()
         try await finish(producers)
-        for producer in producers { #expect(await producer.reopenings == 1) }
+        for producer in producers { #expect(await producer.reopenings >= 1) }
         try await fixture.expectExact(sent)
         #expect(try await second.terminate() == 0)
       }

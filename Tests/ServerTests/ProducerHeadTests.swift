@@ -154,6 +154,28 @@ struct ProducerHeadTests {
     }
   }
 
+  @Test("what was staged and is lost counts as staged again only when all before is durable")
+  func lostStaging() {
+    var head = ProducerHead(durable: 10, recent: [])
+    for first in stride(from: UInt64(11), to: 31, by: 5) {
+      #expect(head.receive(first: first, count: 5, checksum: 0) == .accept(skipping: 0))
+    }
+    head.advanceStaged(to: 20)
+    #expect(head.loseStaged() == 10)
+    #expect(head.staged == 10)
+    #expect(head.loseStaged() == 0, "nothing is left to lose")
+    // In the new segment, behind values that are in memory only.
+    head.advanceStaged(to: 30)
+    #expect(head.staged == 10)
+    head.advanceDurable(to: 25)
+    head.advanceStaged(to: 30)
+    #expect(head.staged == 25)
+    head.advanceDurable(to: 30)
+    #expect(head.receive(first: 31, count: 5, checksum: 0) == .accept(skipping: 0))
+    head.advanceStaged(to: 35)
+    #expect(head.staged == 35)
+  }
+
   /// The next batch, an old one, an old one with another content, a new cut, or one behind a hole.
   private func randomBatch(
     _ sent: [SequenceRange],

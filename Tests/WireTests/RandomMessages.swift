@@ -236,7 +236,9 @@ enum RandomMessages {
       durability: any(&random, .unspecified),
       sessionID: bytes(&random),
       lowestHeldSeq: number(&random),
-      clientName: text(&random)
+      clientName: text(&random),
+      databaseID: bytes(&random),
+      highestSentSeq: number(&random)
     )
   }
 

@@ -151,10 +151,15 @@ struct  Sluice__V1__Open
    * refuses (OTHER_DATABASE), for these sequence numbers mean nothing there.
    */
   ProtobufCBinaryData database_id;
+  /*
+   * The highest sequence number that went out in an earlier session, 0 when that is not known: what comes
+   * again up to here is counted as resent.
+   */
+  uint64_t highest_sent_seq;
 };
 #define SLUICE__V1__OPEN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__open__descriptor) \
-    , 0, {0,NULL}, {0,NULL}, SLUICE__V1__DURABILITY__DURABILITY_UNSPECIFIED, {0,NULL}, 0, {0,NULL}, {0,NULL} }
+    , 0, {0,NULL}, {0,NULL}, SLUICE__V1__DURABILITY__DURABILITY_UNSPECIFIED, {0,NULL}, 0, {0,NULL}, {0,NULL}, 0 }
 
 
 struct  Sluice__V1__Opened

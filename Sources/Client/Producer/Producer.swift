@@ -61,6 +61,11 @@ public actor Producer {
     return session.append(columns: bytes, count: UInt32(columns.count))
   }
 
+  /// Whether `send` would take these values without waiting, as long as nobody else sends.
+  public func hasRoom(for columns: ColumnsBuilder) -> Bool {
+    session.isSpooled || session.window.hasRoom(for: columns.encodedByteCount)
+  }
+
   /// Waits until every value up to `sequence` is durable.
   ///
   /// - Throws: `ClientError` when the session has failed for good or was closed before.

@@ -298,7 +298,8 @@ final class ProducerSession: ClientStreamHandler {
       sessionID: RandomID.bytes(),
       lowestHeldSeq: lowestHeld,
       clientName: options.clientName,
-      databaseID: databaseID
+      databaseID: databaseID,
+      highestSentSeq: window.highestSent
     )
     connection.send(stream, WriteRequest.open(open))
     let timer = loop.schedule(at: loop.now + ProducerTiming.openMax) { [weak self] in

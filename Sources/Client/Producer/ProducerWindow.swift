@@ -43,6 +43,8 @@ struct ProducerWindow: Sendable {
   /// Lowest sequence number the producer could still send; 0 when it holds nothing.
   var lowestHeld: UInt64 { batches.first?.first ?? 0 }
   var isEmpty: Bool { batches.isEmpty }
+  /// Highest sequence number that ever went out; 0 for none.
+  private(set) var highestSent: UInt64 = 0
   /// Whether something was sent in this session and is not confirmed.
   var hasUnconfirmed: Bool { next > 0 }
 
@@ -119,6 +121,7 @@ struct ProducerWindow: Sendable {
     guard sentBytes + UInt64(batch.columns.count) <= grantedBytes, batch.last <= grantedSequence
     else { return nil }
     next += 1
+    highestSent = max(highestSent, batch.last)
     sentBytes += UInt64(batch.columns.count)
     return batch
   }

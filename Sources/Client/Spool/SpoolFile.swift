@@ -101,11 +101,15 @@ final class SpoolFile: Sendable {
   ///
   /// - Throws: `ClientError`.
   static func makeFolder(_ path: String) throws(ClientError) {
-    var made = path.hasPrefix("/") ? "/" : ""
+    var above = path.hasPrefix("/") ? "/" : "./"
     for part in path.split(separator: "/") {
-      made += part
-      try check("mkdir", made, tolerating: EEXIST) { unsafe Int(mkdir(made, 0o700)) }
-      made += "/"
+      let made = above + part
+      if !exists(made) {
+        try check("mkdir", made, tolerating: EEXIST) { unsafe Int(mkdir(made, 0o700)) }
+        // Its name must outlive a power cut as what is in it does.
+        try syncFolder(above)
+      }
+      above = made + "/"
     }
   }
 

@@ -15,6 +15,8 @@ struct SpoolRecord: Equatable, Sendable {
   static let byteCount = 24
   /// A batch is smaller than a frame.
   static let columnsBytesMax = 16 << 20
+  /// What PostgreSQL's bigint holds: no gateway takes more.
+  static let sequenceMax = UInt64(Int64.max)
 
   var columnsBytes: Int
   var count: UInt32
@@ -42,7 +44,9 @@ struct SpoolRecord: Equatable, Sendable {
     first = LittleEndian.u64(head[8...])
     checksum = LittleEndian.u32(head[16...])
     // An intact checksum over what was never written: 24 zero bytes have none.
-    guard count > 0, first > 0, columnsBytes <= SpoolRecord.columnsBytesMax else { return nil }
+    guard count > 0, first > 0, first <= SpoolRecord.sequenceMax - UInt64(count),
+      columnsBytes <= SpoolRecord.columnsBytesMax
+    else { return nil }
   }
 
   /// The head and the columns.
@@ -81,7 +85,8 @@ struct SpoolSegmentHead {
     guard bytes.count == SpoolSegmentHead.byteCount else { return nil }
     first = LittleEndian.u64(bytes[16...])
     skips = LittleEndian.u64(bytes[8...]) == 2
-    guard first > 0, bytes == encoded(producerID: producerID) else { return nil }
+    guard first > 0, first <= SpoolRecord.sequenceMax, bytes == encoded(producerID: producerID)
+    else { return nil }
   }
 
   func encoded(producerID: [UInt8]) -> [UInt8] {

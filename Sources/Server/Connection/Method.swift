@@ -87,19 +87,4 @@ extension Status {
     reason: "DRAINING",
     retryAfterMilliseconds: ServerLimits.retryMilliseconds
   )
-
-  /// One field of the request is wrong.
-  static func invalid(
-    _ field: String,
-    _ description: String,
-    reason: String = "BAD_REQUEST"
-  ) -> Status {
-    Status(
-      .invalidArgument,
-      "\(field): \(description)",
-      reason: reason,
-      metadata: [KeyValue("field", field)],
-      fieldViolations: [FieldViolation(field: field, description: description)]
-    )
-  }
 }

@@ -34,6 +34,13 @@ struct DeferredBatch {
   }
 }
 
+/// A run of values that came again, and what its batches count against the grant until its rejects
+/// have been looked up.
+struct RepeatedValues {
+  var sequences: ClosedRange<UInt64>
+  var bytes: Int
+}
+
 /// The state of one open session.
 final class ProducerSession {
   let key: ProducerKey
@@ -43,13 +50,15 @@ final class ProducerSession {
   var counts = Counts()
   var deferred = Deque<DeferredBatch>()
   var unknown: (entities: [Int64], attributes: [UInt32]) = ([], [])
-  /// Batches that came again and whose rejects are being looked up.
-  var repeats = Deque<ClosedRange<UInt64>>()
+  /// Values that came again and whose rejects are being looked up, in the order they came.
+  private(set) var repeats = Deque<RepeatedValues>()
   var batchesInFlight = 0
   /// Bytes on the wire of the batches in flight.
   var bytesInFlight = 0
   var isAckPending = false
 
+  /// What went out before, in this session or, as far as the client knows, an earlier one.
+  private var sentUpTo: UInt64
   private let opened: OpenedProducer
   private let isStaged: Bool
   private var incarnation: UInt64
@@ -59,12 +68,14 @@ final class ProducerSession {
   init(
     key: ProducerKey,
     opened: OpenedProducer,
+    sentUpTo: UInt64,
     isStaged: Bool,
     lane: any Lane,
     window: GrantWindow
   ) {
     self.key = key
     self.opened = opened
+    self.sentUpTo = sentUpTo
     self.isStaged = isStaged
     self.lane = lane
     self.window = window
@@ -100,6 +111,7 @@ final class ProducerSession {
     guard bytes <= WireLimits.batchBytesMax else {
       return .badBatch("batch.columns", "is longer than max_batch_bytes")
     }
+    guard bytes > 0 else { return .badBatch("batch.columns", "is empty") }
     guard batch.count > 0, batch.count <= UInt32(ServerLimits.batchValuesMax) else {
       return .badBatch("batch.count", "is 0 or more than max_batch_values")
     }
@@ -132,12 +144,37 @@ final class ProducerSession {
     self.token = token.bytes
   }
 
-  /// Counts a batch that was written before, and names its rejects once more.
-  func repeated(
-    _ range: ClosedRange<UInt64>,
-    _ found: [(sequence: UInt64, reason: Storage.RejectReason)]
-  ) {
-    counts.duplicate += UInt64(range.count)
+  /// How many values of a batch went out before; call once for every batch.
+  func resentValues(_ batch: BatchView) -> UInt64 {
+    let last = batch.firstSeq + UInt64(batch.count) - 1
+    defer { sentUpTo = max(sentUpTo, last) }
+    guard batch.firstSeq <= sentUpTo else { return 0 }
+    return min(last, sentUpTo) - batch.firstSeq + 1
+  }
+
+  /// Notes a batch that came again; whether it is the first whose rejects must be looked up.
+  func notesRepeat(_ batch: BatchView) -> Bool {
+    let last = batch.firstSeq + UInt64(batch.count) - 1
+    // The first one is being looked up; those behind it are looked up together where they adjoin.
+    if repeats.count > 1, let before = repeats.last?.sequences,
+      before.upperBound + 1 == batch.firstSeq
+    {
+      repeats[repeats.count - 1].sequences = before.lowerBound...last
+      repeats[repeats.count - 1].bytes += batch.columns.byteCount
+      return false
+    }
+    repeats.append(
+      RepeatedValues(sequences: batch.firstSeq...last, bytes: batch.columns.byteCount)
+    )
+    return repeats.count == 1
+  }
+
+  /// Counts the first run of values that came again, and names its rejects once more.
+  ///
+  /// - Returns: the bytes that no longer count against the grant.
+  func repeated(_ found: [(sequence: UInt64, reason: Storage.RejectReason)]) -> Int {
+    let run = repeats.removeFirst()
+    counts.duplicate += UInt64(run.sequences.count)
     for (sequence, reason) in found {
       rejects.append(
         Reject(
@@ -146,13 +183,16 @@ final class ProducerSession {
         )
       )
     }
+    return run.bytes
   }
 
-  /// Notes the staging area's incarnation; whether the client must be told of a new one.
-  func observe(incarnation found: UInt64) -> Bool {
-    guard isStaged, found != 0, found != incarnation else { return false }
+  /// Notes the staging area's incarnation.
+  ///
+  /// - Returns: how many values are no longer staged; nil when the client need not be told.
+  func observe(incarnation found: UInt64) -> UInt64? {
+    guard isStaged, found != incarnation else { return nil }
     incarnation = found
-    return true
+    return head.loseStaged()
   }
 
   /// The next Ack; `isAckPending` stays set when there are more rejects than one Ack names.
@@ -177,12 +217,13 @@ extension Open {
   /// What is wrong with it; nil when nothing is.
   var violation: Status? {
     guard protocolVersion == 1 else {
-      return Status(
-        .invalidArgument,
-        "this gateway speaks protocol version 1",
-        reason: "UNSUPPORTED_PROTOCOL_VERSION",
-        metadata: [KeyValue("supported", "1")]
+      var status = Status.invalid(
+        "open.protocol_version",
+        "is not 1, which this gateway speaks",
+        reason: "UNSUPPORTED_PROTOCOL_VERSION"
       )
+      status.metadata.append(KeyValue("supported", "1"))
+      return status
     }
     guard producerID.count == 16 else { return .badOpen("open.producer_id", "is not 16 bytes") }
     guard sessionID.count == 16 else { return .badOpen("open.session_id", "is not 16 bytes") }

@@ -5,18 +5,6 @@ internal import Wire
 
 // One write session: opens a producer, takes its batches into a lane, acknowledges what is written.
 
-/// Names a session of a worker for ever.
-struct SessionID: Hashable, Sendable {
-  let number: UInt64
-}
-
-/// What a session does in a task, because it has to wait.
-enum SessionStep: Sendable {
-  case open(Open, tenantID: Int32)
-  case learn
-  case recall
-}
-
 /// The server side of `IngestService.Write`; confined to the worker's loop.
 ///
 /// It outlives its stream until every batch it took has an ending, for they count against the
@@ -118,14 +106,18 @@ final class WriteSession: StreamHandler {
   var finishesByItself: Bool { isHalfClosed }
 
   func checkAge(_ now: MonotonicTime) {
-    if case .open(let session) = state,
-      session.observe(incarnation: context.storage.stagingIncarnation)
-    {
-      acknowledgeSoon()
-    }
     if case .new = state, now - startedAt > .seconds(ServerLimits.openSeconds) {
       fail(.notOpenedInTime)
     }
+  }
+
+  /// The staging area has another incarnation: what was staged in an earlier one is not any more.
+  func observe(incarnation: UInt64) {
+    guard case .open(let session) = state,
+      let unstaged = session.observe(incarnation: incarnation)
+    else { return }
+    context.figures[.valuesUnstaged] += Int64(unstaged)
+    acknowledgeSoon()
   }
 
   // MARK: Opening
@@ -165,12 +157,14 @@ final class WriteSession: StreamHandler {
     let session = ProducerSession(
       key: ProducerKey(tenant: tenantID, producer: producer, epoch: opened.epoch),
       opened: opened,
+      sentUpTo: open.highestSentSeq,
       isStaged: isStaged,
       lane: context.storage.lane(isStaged: isStaged, producer: producer),
       window: GrantWindow(&context.budget)
     )
     state = .open(session)
     context.figures[.sessionsOpened] += 1
+    context.figures[.valuesLost] += Int64(opened.lost?.count ?? 0)
     context.figures[.sessionsOpen] += 1
     stream.send(WriteResponse.opened(session.openedMessage))
     endIfDone()
@@ -185,15 +179,13 @@ final class WriteSession: StreamHandler {
       count: batch.count,
       checksum: batch.crc32c
     )
+    context.figures[.valuesResent] += Int64(session.resentValues(batch))
     switch verdict {
     case .accept(let skipping):
       encode(batch, skipping: skipping, session, mayLearn: true)
     case .duplicate:
       context.figures[.valuesDuplicate] += Int64(batch.count)
-      release(batch.columns.byteCount, session)
-      let isFirst = session.repeats.isEmpty
-      session.repeats.append(batch.firstSeq...batch.firstSeq + UInt64(batch.count) - 1)
-      if isFirst { context.worker.run(.recall, of: id) }
+      if session.notesRepeat(batch) { context.worker.run(.recall, of: id) }
     case .gap(let expected): fail(.gap(expected: expected))
     case .conflict: fail(.sequenceConflict)
     case .malformed:
@@ -295,19 +287,20 @@ final class WriteSession: StreamHandler {
 
   /// Looks up what was rejected of batches that came again: their Ack repeats it.
   private func recall() async {
-    while case .open(let session) = state, let range = session.repeats.first {
+    while case .open(let session) = state, let run = session.repeats.first {
       do throws(StorageError) {
         let rejects = try await context.storage.producers.rejects(
           tenant: session.key.tenant,
           producer: session.key.producer,
-          in: range,
+          in: run.sequences,
           deadline: context.loop.now + ServerLimits.learnTimeMax
         )
-        session.repeated(range, rejects)
+        // The session may have ended meanwhile, and given all of its grant back.
+        guard case .open = state else { return }
+        release(session.repeated(rejects), session)
       } catch {
         return fail(.databaseUnavailable("\(error)"))
       }
-      session.repeats.removeFirst()
       acknowledgeSoon()
       endIfDone()
     }

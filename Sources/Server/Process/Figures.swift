@@ -22,6 +22,9 @@ enum Figure: Int, CaseIterable, Sendable {
   case valuesWritten
   case valuesDuplicate
   case valuesRejected
+  case valuesResent
+  case valuesUnstaged
+  case valuesLost
   case hotFolded
   case groupsCommitted
   case groupsStaged
@@ -83,6 +86,9 @@ enum Figure: Int, CaseIterable, Sendable {
     case .valuesWritten: "ingest.values_written"
     case .valuesDuplicate: "ingest.values_duplicate"
     case .valuesRejected: "ingest.values_rejected"
+    case .valuesResent: "ingest.values_resent"
+    case .valuesUnstaged: "ingest.values_unstaged"
+    case .valuesLost: "ingest.values_lost"
     case .hotFolded: "ingest.hot_folded"
     case .groupsCommitted: "ingest.groups_committed"
     case .groupsStaged: "ingest.groups_staged"
@@ -157,6 +163,10 @@ enum Figure: Int, CaseIterable, Sendable {
     case .valuesWritten: "Values committed and flushed."
     case .valuesDuplicate: "Values sent again that were accepted or written before."
     case .valuesRejected: "Values refused, with the reason in an Ack."
+    case .valuesResent: "Values that had gone out before, in this session or an earlier one."
+    case .valuesUnstaged:
+      "Staged values that a crash of PostgreSQL took out of staging; none of them is lost."
+    case .valuesLost: "Acknowledged values that a failover lost and no producer holds."
     case .hotFolded: "Hot values that changed the projection."
     case .groupsCommitted: "DURABLE transactions committed."
     case .groupsStaged: "STAGED transactions committed."

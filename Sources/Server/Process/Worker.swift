@@ -67,6 +67,9 @@ actor Worker {
       controls: controls
     )
     self.context = context
+    storage.stagingIncarnationChanged = { [unowned context] incarnation in
+      for session in context.sessions.values { session.observe(incarnation: incarnation) }
+    }
     for role in storage.tasks { spawn { worker in await worker.runStorage(role) } }
     let socket = try Socket.listen(on: address)
     let port = try socket.localPort()

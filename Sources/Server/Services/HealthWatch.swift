@@ -22,8 +22,7 @@ final class HealthWatch: StreamHandler {
 
   func receive(_ body: RawSpan) {
     guard service == nil else {
-      let message = "only one request is expected"
-      return stream.end(Status(.invalidArgument, message, reason: "TOO_MANY_REQUESTS"))
+      return stream.end(.invalid("request", "came twice", reason: "TOO_MANY_REQUESTS"))
     }
     do throws(MessageError) {
       service = try HealthCheckRequest(decoding: body, arena: context.arena).service

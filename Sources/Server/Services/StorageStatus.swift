@@ -134,7 +134,7 @@ extension Status {
       )
     case .projectionFull:
       self = Status(
-        .resourceExhausted,
+        .failedPrecondition,
         "the newest values of the entity would need more than 1 MiB",
         reason: "PROJECTION_FULL"
       )

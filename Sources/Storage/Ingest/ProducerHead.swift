@@ -44,6 +44,9 @@ public struct ProducerHead: Equatable, Sendable {
   public private(set) var durable: UInt64
 
   private var ranges: [SequenceRange]
+  /// Values up to here were accepted when staging was lost: some are in memory only until they are
+  /// durable.
+  private var unstaged: UInt64 = 0
 
   /// A producer as `open_producer` found it.
   public init(durable: UInt64, recent: [SequenceRange]) {
@@ -78,7 +81,18 @@ public struct ProducerHead: Equatable, Sendable {
   /// Values up to `sequence` are committed in staging.
   public mutating func advanceStaged(to sequence: UInt64) {
     precondition(sequence <= accepted, "only accepted values are staged")
+    guard durable >= unstaged else { return }
     staged = max(staged, sequence)
+  }
+
+  /// The staging area was lost: what was there and is not durable is no longer staged.
+  ///
+  /// - Returns: how many values that are.
+  public mutating func loseStaged() -> UInt64 {
+    let lost = staged - durable
+    staged = durable
+    unstaged = accepted
+    return lost
   }
 
   /// Values up to `sequence` are durable.

@@ -102,17 +102,17 @@ public enum EnvelopeError: Error, Equatable {
   public var status: Status {
     switch self {
     case .malformed:
-      Status(.invalidArgument, "the request envelope is malformed", reason: "BAD_ENVELOPE")
+      .invalid("request", "is no envelope", reason: "BAD_ENVELOPE")
     case .truncated:
-      Status(.invalidArgument, "the request envelope is cut short", reason: "BAD_ENVELOPE")
+      .invalid("request", "is cut short", reason: "BAD_ENVELOPE")
     case .methodTooLong:
-      Status(.invalidArgument, "service and method are too long", reason: "METHOD_TOO_LONG")
+      .invalid("method", "is too long with the service", reason: "METHOD_TOO_LONG")
     case .methodMissing:
-      Status(.invalidArgument, "service or method is missing", reason: "METHOD_MISSING")
+      .invalid("method", "is missing, or the service", reason: "METHOD_MISSING")
     case .metadataTooLong:
-      Status(.invalidArgument, "the metadata is too long", reason: "METADATA_TOO_LONG")
+      .invalid("metadata", "is too long", reason: "METADATA_TOO_LONG")
     case .metadataTooMany:
-      Status(.invalidArgument, "too many metadata entries", reason: "METADATA_TOO_LONG")
+      .invalid("metadata", "has too many entries", reason: "METADATA_TOO_LONG")
     }
   }
 

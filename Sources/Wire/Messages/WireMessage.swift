@@ -98,7 +98,7 @@ public enum MessageError: Error, Equatable {
   public var status: Status {
     switch self {
     case .malformed:
-      Status(.invalidArgument, "the message is malformed", reason: "MALFORMED_MESSAGE")
+      .invalid("payload", "is malformed", reason: "MALFORMED_MESSAGE")
     case .tooLarge:
       Status(
         .resourceExhausted,
@@ -107,21 +107,21 @@ public enum MessageError: Error, Equatable {
         retryAfterMilliseconds: 1_000
       )
     case .tooManyUnknownFields:
-      Status(
-        .invalidArgument,
-        "the message has too many unknown fields",
-        reason: "TOO_MANY_UNKNOWN_FIELDS"
-      )
-    case .notUTF8(let field): Self.violation(field, "is not UTF-8")
-    case .hasNUL(let field): Self.violation(field, "has a NUL")
-    case .unknownEnumValue(let field): Self.violation(field, "has an unknown value")
-    case .notSet(let field): Self.violation(field, "is not set")
+      .invalid("payload", "has too many unknown fields", reason: "TOO_MANY_UNKNOWN_FIELDS")
+    case .notUTF8(let field): .invalid(field, "is not UTF-8", reason: "BAD_FIELD")
+    case .hasNUL(let field): .invalid(field, "has a NUL", reason: "BAD_FIELD")
+    case .unknownEnumValue(let field): .invalid(field, "has an unknown value", reason: "BAD_FIELD")
+    case .notSet(let field): .invalid(field, "is not set", reason: "BAD_FIELD")
     case .unequalColumns(let section):
-      Self.violation("columns.\(section)", "has columns of different lengths")
+      .invalid("columns.\(section)", "has columns of different lengths", reason: "BAD_FIELD")
     case .badOffsets(let section):
-      Self.violation("columns.\(section).end_offset", "does not rise to the end of the text")
+      .invalid(
+        "columns.\(section).end_offset",
+        "does not rise to the end of the text",
+        reason: "BAD_FIELD"
+      )
     case .wrongCount(let expected, let found):
-      Self.violation("count", "says \(expected), the columns hold \(found)")
+      .invalid("count", "says \(expected), the columns hold \(found)", reason: "BAD_FIELD")
     }
   }
 
@@ -135,14 +135,5 @@ public enum MessageError: Error, Equatable {
     case .malformed, .tooLarge, .tooManyUnknownFields, .unequalColumns, .badOffsets, .wrongCount:
       self
     }
-  }
-
-  private static func violation(_ field: String, _ description: String) -> Status {
-    Status(
-      .invalidArgument,
-      "\(field) \(description)",
-      reason: "BAD_FIELD",
-      fieldViolations: [Status.FieldViolation(field: field, description: description)]
-    )
   }
 }

@@ -42,6 +42,9 @@ public struct Open: WireMessage, Equatable {
   /// `Opened.databaseID` of earlier sessions, empty before the first: another one refuses.
   public var databaseID: [UInt8]
 
+  /// The highest sequence number that went out in an earlier session; 0 when that is not known.
+  public var highestSentSeq: UInt64
+
   /// Makes a message; what is left out has its default.
   public init(
     protocolVersion: UInt32 = 0,
@@ -51,7 +54,8 @@ public struct Open: WireMessage, Equatable {
     sessionID: [UInt8] = [],
     lowestHeldSeq: UInt64 = 0,
     clientName: String = "",
-    databaseID: [UInt8] = []
+    databaseID: [UInt8] = [],
+    highestSentSeq: UInt64 = 0
   ) {
     self.protocolVersion = protocolVersion
     self.producerID = producerID
@@ -61,6 +65,7 @@ public struct Open: WireMessage, Equatable {
     self.lowestHeldSeq = lowestHeldSeq
     self.clientName = clientName
     self.databaseID = databaseID
+    self.highestSentSeq = highestSentSeq
   }
 
   /// Unpacks a message and copies it out.
@@ -87,6 +92,7 @@ public struct Open: WireMessage, Equatable {
     lowestHeldSeq = unsafe c.pointee.lowest_held_seq
     clientName = try unsafe Field.text(c.pointee.client_name, "client_name")
     databaseID = unsafe Field.bytes(c.pointee.database_id)
+    highestSentSeq = unsafe c.pointee.highest_sent_seq
   }
 
   func build(
@@ -101,6 +107,7 @@ public struct Open: WireMessage, Equatable {
     unsafe c.pointee.lowest_held_seq = lowestHeldSeq
     unsafe c.pointee.client_name = try arena.binary(clientName)
     unsafe c.pointee.database_id = try arena.binary(databaseID)
+    unsafe c.pointee.highest_sent_seq = highestSentSeq
     return unsafe c
   }
 }

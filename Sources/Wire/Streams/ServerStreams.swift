@@ -285,29 +285,29 @@ struct RecentStreams: Sendable {
 
 /// The refusals of this layer.
 extension Status {
-  static let evenStreamID = Status(
-    .invalidArgument,
-    "a client opens streams with odd ids",
+  static let evenStreamID = invalid(
+    "stream_id",
+    "is even; a client opens streams with odd ids",
     reason: "BAD_STREAM_ID"
   )
-  static let streamAlreadyOpen = Status(
-    .invalidArgument,
-    "a request came for a stream that is open",
+  static let streamAlreadyOpen = invalid(
+    "stream_id",
+    "is open already, and a request came for it",
     reason: "STREAM_ALREADY_OPEN"
   )
-  static let streamNotOpen = Status(
-    .invalidArgument,
-    "data came for a stream that is not open",
+  static let streamNotOpen = invalid(
+    "stream_id",
+    "is not open, and data came for it",
     reason: "STREAM_NOT_OPEN"
   )
-  static let dataOnUnaryCall = Status(
-    .invalidArgument,
-    "data came for a unary call",
+  static let dataOnUnaryCall = invalid(
+    "stream_id",
+    "is a unary call, and data came for it",
     reason: "NOT_A_STREAM"
   )
-  static let dataAfterEnd = Status(
-    .invalidArgument,
-    "data came after the client had closed its side",
+  static let dataAfterEnd = invalid(
+    "stream_id",
+    "was closed by the client, and data came for it",
     reason: "STREAM_HALF_CLOSED"
   )
   static let frameTooLong = Status(

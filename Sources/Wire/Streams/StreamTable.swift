@@ -48,6 +48,11 @@ public struct StreamTable<Value> {
     guard slots[hole].id == id else { return nil }
     let value = slots[hole].value
     count -= 1
+    // What a burst has needed is not kept by a connection that is idle.
+    if count == 0, slots.count > 64 {
+      removeAll()
+      return value
+    }
     // Entries behind the hole move up, as long as that brings them no nearer than their home.
     var index = (hole + 1) & mask
     while slots[index].id != 0 {

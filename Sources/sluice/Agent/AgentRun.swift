@@ -216,7 +216,12 @@ final class AgentRun {
     let (columns, lines) = packer.take()
     let sent: AckLedger.Sent?
     switch storage {
-    case .memory: sent = try await ledger.send(columns, lines)
+    case .memory:
+      while await !ledger.hasRoom(for: columns) {
+        guard !signals.isStopping else { return warn("the last look at this host was not sent") }
+        await signals.sleep(until: MonotonicTime.now() + .milliseconds(200))
+      }
+      sent = try await ledger.send(columns, lines)
     case .spool: sent = try await keep(columns, ledger)
     }
     report.looks += 1

@@ -49,6 +49,9 @@ actor AckLedger {
     return Sent(last: sequences.upperBound, at: .now())
   }
 
+  /// Whether `send` would not wait.
+  func hasRoom(for columns: ColumnsBuilder) async -> Bool { await producer.hasRoom(for: columns) }
+
   /// Puts a batch into the producer's spool; nothing is remembered of it here.
   ///
   /// - Returns: what to confirm, for one batch at a time; nil while another is being confirmed.

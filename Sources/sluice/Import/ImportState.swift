@@ -68,6 +68,7 @@ final class ImportState {
       guard fsync(opened) == 0 else {
         throw CommandFailure("cannot sync \(self.path): \(SystemText.of(errno))", .inputOutput)
       }
+      try StateFolder.sync(above: self.path)
     }
   }
 

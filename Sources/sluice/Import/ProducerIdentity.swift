@@ -22,7 +22,7 @@ final class ProducerIdentity: Sendable {
       descriptor = nil
       return
     }
-    Self.makeFolders(above: file)
+    StateFolder.make(above: file)
     let opened = unsafe open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard opened >= 0 else {
       throw CommandFailure("cannot open \(file): \(SystemText.of(errno))", .inputOutput)
@@ -71,15 +71,6 @@ final class ProducerIdentity: Sendable {
     guard count == bytes.count, fsync(descriptor) == 0 else {
       throw CommandFailure("cannot write \(name): \(SystemText.of(errno))", .inputOutput)
     }
-  }
-
-  /// Makes the folders that a path needs; whether they are there, opening the file will tell.
-  private static func makeFolders(above file: String) {
-    var path = file.hasPrefix("/") ? "/" : ""
-    for part in file.split(separator: "/").dropLast() {
-      path += part
-      _ = unsafe mkdir(path, 0o700)
-      path += "/"
-    }
+    try StateFolder.sync(above: name)
   }
 }

@@ -1,5 +1,6 @@
 """What needs a gateway of its own: drain, grace, sudden death, and what may hold up others."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -499,6 +500,95 @@ def _():
                     pass
         except CallError as error:
             error.check(UNAVAILABLE)
+
+
+def figure(gateway, name):
+    with Connection(gateway.address) as connection:
+        answer = connection.call(
+            "sluice.v1.AdminService",
+            "GetStatus",
+            admin_pb2.GetStatusRequest(),
+            admin_pb2.GetStatusResponse,
+        )
+    return next(int(each.value) for each in answer.figures if each.name == name)
+
+
+@contextlib.contextmanager
+def promotion_fails(producer):
+    """Nothing of this producer becomes durable; over a crash of the database, unlike a lock."""
+    name = f"fails_{producer.hex()}"
+    sql(
+        f"""
+        CREATE FUNCTION sluice.{name}() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN RAISE EXCEPTION 'a test' USING ERRCODE = '53000'; END $$;
+        CREATE TRIGGER {name} BEFORE UPDATE OF durable_seq ON sluice.producer_state FOR EACH ROW
+          WHEN (NEW.producer_id = '{producer.hex()}' AND NEW.durable_seq > OLD.durable_seq)
+          EXECUTE FUNCTION sluice.{name}();
+        """
+    )
+    try:
+        yield
+    finally:
+        sql(f"DROP FUNCTION sluice.{name}() CASCADE")
+
+
+@test("STAGED: lost staging takes staged_seq back to durable_seq; what comes again is counted")
+def _():
+    with Gateway() as gateway, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        producer = uuid.uuid4().bytes
+        opened = Session(connection)
+        before = opened.open(producer, staged=True).incarnation
+        first, second = fixture.numbers(1, 10), fixture.numbers(11, 5)
+        with promotion_fails(producer):
+            opened.batch(1, first)
+            opened.batch(11, second)
+            opened.wait(lambda ack: ack.staged_seq == 15)
+            equal(opened.ack.durable_seq, 0, "durable_seq")
+            crash_postgres()
+            opened.wait(lambda ack: ack.incarnation != before, 30)
+            equal((opened.ack.staged_seq, opened.ack.durable_seq), (0, 0), "after the loss")
+            opened.batch(1, first)
+            opened.batch(11, second)
+            opened.wait(lambda ack: ack.counts.duplicate == 15)
+            # Staged in the new one, behind what is not: a position that held would be wrong.
+            opened.batch(16, fixture.numbers(16, 5))
+            time.sleep(0.5)
+            opened.ping(1)
+            while opened.receive().WhichOneof("message") != "pong":
+                pass
+            equal(opened.ack.staged_seq, 0, "staged_seq, while values before are not staged")
+        opened.wait_durable(20, 20)
+        fixture.check_stored_once(20)
+        opened.end()
+        for name, value in (("unstaged", 15), ("resent", 15), ("lost", 0)):
+            equal(figure(gateway, f"ingest.values_{name}"), value, name)
+
+
+@test("what went out in an earlier session, as Open tells, is counted as resent when it comes")
+def _():
+    with Gateway() as gateway, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        opened = Session(connection)
+        opened.open(highest_sent_seq=7)
+        opened.batch(1, fixture.numbers(1, 5))
+        opened.batch(6, fixture.numbers(6, 5))
+        opened.wait_durable(10)
+        equal(figure(gateway, "ingest.values_resent"), 7, "values_resent")
+
+
+@test("values that a failover lost are counted")
+def _():
+    with Gateway() as gateway, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        producer = uuid.uuid4().bytes
+        opened = Session(connection)
+        opened.open(producer)
+        opened.batch(1, fixture.numbers(1, 5))
+        opened.wait_durable(5)
+        answer = Session(connection).open(producer, lowest_held=9)
+        equal((answer.lost_from_seq, answer.lost_to_seq), (6, 8), "lost")
+        equal(figure(gateway, "ingest.values_lost"), 3, "values_lost")
 
 
 @test("the gateway under test still runs, and stops as asked")

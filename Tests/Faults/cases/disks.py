@@ -145,7 +145,7 @@ def wait_until_at_rest(world):
     raise AssertionError("producers with full spools are still sending after 30 s")
 
 
-@fault(producers=producers_on_a_small_disk, world=own_world(), seconds=20)
+@fault(producers=producers_on_a_small_disk, world=own_world())
 def disk_full_under_spool(world, dice):
     """No gateway answers, so the spools grow until the disk is full; both say so and wait."""
     agent = Agent(world, world.producers[0].lane)
@@ -167,6 +167,7 @@ def disk_full_under_spool(world, dice):
             gateway.signal(signal.SIGCONT)
         wait_until_at_rest(world)
         check_alive(world)
+    world.mended()
     wait_until(lambda: all(producer.lines("room") for producer in world.producers), 10,
                "every producer goes on when there is room")
     agent.check()

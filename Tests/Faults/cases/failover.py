@@ -12,7 +12,7 @@ def commits(producers):
     return sum(producer.position() for producer in producers)
 
 
-@fault(world=own_world(replicas=True), seconds=15)
+@fault(world=own_world(replicas=True))
 def replica_promoted_without_commits(world, dice):
     """Half of the producers still hold what is missing and send it again; the others do not, and
     must be told exactly which values are lost."""
@@ -32,14 +32,14 @@ def replica_promoted_without_commits(world, dice):
     for pid in receivers:
         os.kill(pid, signal.SIGCONT)
     database.promote(1)
-    began = time.monotonic()
+    world.mended()
     promised = [producer.position() for producer in holders]
     for producer in holders:
         producer.start()
     forgetful = world.producers[1::2]
     wait_until(lambda: all(producer.lines("lost") for producer in forgetful), 20,
                "producers are told what was lost")
-    world.note(f"told after {time.monotonic() - began:.1f} s")
+    world.note(f"told after {time.monotonic() - world.mended_at:.1f} s")
     wait_until(
         lambda: all(each.position() > before for each, before in zip(holders, promised)), 20,
         "producers that hold their values have sent them again")

@@ -33,7 +33,9 @@ public final class StagedLane: Lane {
   private var own = LaneStatistics()
   /// Of the staging area as last read, 0 before; a new one means that what was staged is in memory
   /// only.
-  public private(set) var incarnation: UInt64 = 0
+  private(set) var incarnation: UInt64 = 0
+  /// Is told of every new incarnation, before anything is staged in it.
+  var incarnationChanged: ((UInt64) -> Void)?
 
   /// One of the two tables that take turns.
   private struct Segment {
@@ -139,22 +141,25 @@ public final class StagedLane: Lane {
   /// Tries until every batch of the group is staged or over, then hands it to the promoter.
   private func stage(_ group: LaneGroup) async {
     var pause = LaneLimits.backoffMin
-    var isStaged = false
-    while !isStaged, !isAbandoned {
+    var isOver = false
+    while !isOver, !isAbandoned {
       let transaction = LaneTransaction([group])
       guard !transaction.isEmpty else { break }
+      var isUnderWay = false
       do throws(PostgresError) {
         let segment = try await readySegment()
+        let ready = try await connection.ready()
+        isUnderWay = true
         try await transaction.stage(
           into: segment,
-          on: connection.ready(),
+          on: ready,
           deadline: loop.now + LaneLimits.transactionTime
         )
         connection.report(nil, doing: "staging")
         segments[current].bytes += group.bytes
         own.groupsStaged += 1
         transaction.staged()
-        isStaged = true
+        isOver = true
       } catch {
         own.groupsRetried += 1
         switch error.remedy {
@@ -163,9 +168,13 @@ public final class StagedLane: Lane {
         case .bisect:
           // The promoter finds out which values are to blame; until then nothing is staged.
           connection.report(error, doing: "staging")
-          isStaged = true
+          isOver = true
         case .retry:
           connection.report(error, doing: "staging")
+          // It may have been committed: rows of a second one would be there twice for readers. They
+          // become durable like all others, and nobody was told that they are staged.
+          isOver = isUnderWay && error.isOutcomeUnknown
+          guard !isOver else { break }
           // Taken for dead, this gateway has lost its segments: they are made again.
           if error.sqlstate == "42P01" { segmentsGeneration = -1 }
           await loop.sleep(for: pause)
@@ -181,6 +190,8 @@ public final class StagedLane: Lane {
   private func readySegment() async throws(PostgresError) -> String {
     let connection = try await connection.ready()
     if segmentsGeneration != self.connection.generation {
+      // What an earlier connection left there is counted as a byte: enough to be truncated.
+      let bytes = segmentsGeneration < 0 ? 0 : 1
       segments.removeAll()
       for slot in slots {
         let result = try await connection.query(
@@ -188,7 +199,7 @@ public final class StagedLane: Lane {
           [.uuid(gateway.bytes), .int32(Int32(slot))],
           deadline: loop.now + .seconds(10)
         )
-        segments.append(Segment(name: result.text(row: 0, column: 0) ?? ""))
+        segments.append(Segment(name: result.text(row: 0, column: 0) ?? "", bytes: bytes))
       }
       try await readIncarnation(connection)
       segmentsGeneration = self.connection.generation
@@ -211,8 +222,10 @@ public final class StagedLane: Lane {
       deadline: loop.now + .seconds(10)
     )
     let found = UInt64(clamping: try result.int64(row: 0, column: 0) ?? 0)
-    if incarnation != 0, incarnation != found { own.stagingLost += 1 }
+    guard incarnation != found else { return }
+    if incarnation != 0 { own.stagingLost += 1 }
     incarnation = found
+    incarnationChanged?(found)
   }
 
   /// With nothing to do: empties segments, and looks whether the staging area is still the same.
