@@ -127,3 +127,10 @@ let package = Package(
     ),
   ]
 )
+
+// A build for some tests, as under a sanitizer: without the others, and without the benchmark.
+if let names = Context.environment["SLUICE_TESTS"]?.split(separator: ",").map(String.init) {
+  package.targets.removeAll {
+    $0.name == "bench" || ($0.type == .test && !names.contains($0.name))
+  }
+}

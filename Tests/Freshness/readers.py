@@ -120,6 +120,20 @@ def aggregate_history(reader, caller, read, entities):
     return answer.freshness, [exactly(named[id], number) for id, number in highest.items()]
 
 
+def exists_in_range(reader, caller, read, entities):
+    """Whether there is anything from some of the newest writes on: who has nothing is below."""
+    entity = entities[0]
+    least = max(1, len(entity.writes) - reader.dice.randint(0, 20))
+    request = history_pb2.ExistsInRangeRequest(
+        read=read, entity_id=[entity.id], attribute_id=[reader.world.attribute],
+        start_unix_us=entity.observed_at(least), end_unix_us=time_range(entity)[1])
+    answer = caller.call(
+        "HistoryService", "ExistsInRange", request, history_pb2.ExistsInRangeResponse)
+    # Which of them is there, it does not say.
+    highest = math.inf if entity.id in answer.entity_id else least - 1
+    return answer.freshness, [Seen(entity, 0, highest)]
+
+
 def time_range(entity):
     return entity.base_us - RANGE_BEFORE_US, entity.base_us + RANGE_AFTER_US
 
@@ -128,9 +142,10 @@ class Reader(Client):
     """Reads anything at any level."""
 
     METHODS = (
-        (get_entity, batch_get_entities, list_entities, query_history, aggregate_history),
-        (45, 25, 8, 12, 10))
-    METHODS_STAGED = ((get_entity, query_history), (70, 30))
+        (get_entity, batch_get_entities, list_entities, query_history, aggregate_history,
+         exists_in_range),
+        (45, 25, 8, 10, 6, 6))
+    METHODS_STAGED = ((get_entity, query_history, exists_in_range), (70, 20, 10))
     # STRONG, AT_LEAST, EVENTUAL, ANALYTICS
     LEVELS = (20, 30, 35, 15)
 
@@ -146,7 +161,7 @@ class Reader(Client):
         methods, weights = self.METHODS_STAGED if asked.with_staged else self.METHODS
         method = self.dice.choices(methods, weights)[0]
         entities = self.subjects()
-        if method in (query_history, aggregate_history):
+        if method in (query_history, aggregate_history, exists_in_range):
             entities = [entity for entity in entities if entity.id is not None] or entities
             method = method if entities[0].id is not None else get_entity
         began = now()
@@ -209,7 +224,7 @@ class MonotonicReader(Reader):
     It reads what is written most, and again at once: or going back could not be seen.
     """
 
-    METHODS = (Reader.METHODS[0], (45, 15, 5, 20, 15))
+    METHODS = (Reader.METHODS[0], (45, 15, 5, 15, 10, 10))
     LEVELS = (35, 10, 50, 5)
 
     def __init__(self, world, name, dice):

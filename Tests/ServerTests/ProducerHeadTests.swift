@@ -176,6 +176,19 @@ struct ProducerHeadTests {
     #expect(head.staged == 35)
   }
 
+  @Test("what goes to promotion without being staged holds staged_seq back until it is durable")
+  func leftUnstaged() {
+    var head = ProducerHead(durable: 0, recent: [])
+    #expect(head.receive(first: 1, count: 5, checksum: 0) == .accept(skipping: 0))
+    #expect(head.receive(first: 6, count: 5, checksum: 0) == .accept(skipping: 0))
+    head.leaveUnstaged(to: 5)
+    head.advanceStaged(to: 10)
+    #expect(head.staged == 0)
+    head.advanceDurable(to: 5)
+    head.advanceStaged(to: 10)
+    #expect(head.staged == 10)
+  }
+
   /// The next batch, an old one, an old one with another content, a new cut, or one behind a hole.
   private func randomBatch(
     _ sent: [SequenceRange],

@@ -18,7 +18,7 @@ enum FlatOut {
       try await send(part, sessions, producer)
     }
 
-    Output.begin()
+    Output.beginAtRest()
     let begin = MonotonicTime.now()
     let watching = Task { await Timeline.watch(sessions.producers, isStaged: false) }
     try await sessions.each { index, producer in

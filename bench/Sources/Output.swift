@@ -21,8 +21,14 @@ enum Output {
     }
   }
 
-  /// The measurement begins now: what went before was warm-up.
+  /// The measurement begins now, under a load that goes on: what went before was warm-up.
   static func begin() { line([("event", .text("begin"))]) }
+
+  /// The same before a load that begins when the harness has looked at every process.
+  static func beginAtRest() {
+    line([("event", .text("begin")), ("waits", .count(1))])
+    _ = readLine()
+  }
 
   /// The measurement ended just now; waits until the harness has looked at every process.
   static func end() {

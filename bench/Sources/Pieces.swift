@@ -16,7 +16,7 @@ enum Pieces {
     try await sessions.each { _, producer in
       for index in 0..<warm { try await piece(kind, index, sessions, producer) }
     }
-    Output.begin()
+    Output.beginAtRest()
     let begin = MonotonicTime.now()
     try await sessions.each { _, producer in
       for index in warm..<warm + count { try await piece(kind, index, sessions, producer) }

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 import report
 import scenarios_ack
@@ -124,7 +125,6 @@ HEAD = (f"{'name':<18} {'ours':>12} {'peer':>12} {'ratio':>6}  {'spread of ratio
 
 def run_all(names, world, plan, run_file, is_json):
     """Every scenario; one that fails does not take the others along."""
-    failures = 0
     for name in names:
         plan.scenario = name
         load = os.getloadavg()[0]
@@ -132,9 +132,12 @@ def run_all(names, world, plan, run_file, is_json):
             plan.progress(f"others are at work (load {load:.1f}): the figures will be worse")
         try:
             results, charts = {**SCENARIOS, **ON_REQUEST}[name](world, plan)
-        except (BenchError, subprocess.TimeoutExpired) as error:
-            failures += 1
-            print(f"bench: {name} failed: {error}", file=sys.stderr)
+        except Exception as error:  # whatever it is: the others shall not be lost with it
+            reason = str(error) or type(error).__name__
+            run_file["failed"].append({"name": name, "reason": reason[:500]})
+            print(f"bench: {name} failed: {reason}", file=sys.stderr)
+            if not isinstance(error, (BenchError, subprocess.TimeoutExpired)):
+                traceback.print_exc()
             continue
         finally:
             world.stop_gateway()
@@ -145,7 +148,6 @@ def run_all(names, world, plan, run_file, is_json):
             print(json.dumps(result) if is_json else brief(result), flush=True)
         run_file["results"] += results
         run_file["charts"] += charts
-    return failures
 
 
 def stopped(signal_number, _frame):
@@ -161,7 +163,8 @@ def parse():
     parser.add_argument("--json", action="store_true", help="print results as lines of JSON")
     parser.add_argument("--quick", action="store_true",
                         help="a look whether all works: tiny loads, one round, nothing kept")
-    parser.add_argument("--out", metavar="DIR", help="where results go (default: bench)")
+    parser.add_argument("--out", metavar="DIR", help="where results go, also those of some"
+                        " scenarios or fewer rounds (default: bench, of whole runs only)")
     parser.add_argument("--report", action="store_true",
                         help="only write RESULTS.md and the charts anew, from the newest results")
     options = parser.parse_args()
@@ -194,27 +197,35 @@ def main():
     os.chmod(folder, 0o755)
     world = World(repository, os.environ["BENCH_BINARIES"], folder)
     plan = Plan(1 if options.quick else options.rounds, options.quick)
-    failures = 1
+    run_file = {}
     try:
         world.open()
         run_file = {**description(world, repository), "rounds": plan.rounds,
-                    "quick": plan.is_quick, "results": [], "charts": []}
+                    "quick": plan.is_quick, "seconds": plan.seconds, "warmup": plan.warmup,
+                    "results": [], "charts": [], "failed": []}
         if not options.json:
             print(HEAD, flush=True)
         names = options.scenarios or list(SCENARIOS)
-        failures = run_all(names, world, plan, run_file, options.json)
-        keep(run_file, target, options)
+        run_all(names, world, plan, run_file, options.json)
     finally:
+        if run_file:
+            keep(run_file, target, options)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         world.close()
         shutil.rmtree(folder, ignore_errors=True)
-    return 1 if failures else 0
+    return 1 if run_file["failed"] else 0
 
 
 def keep(run_file, target, options):
-    """Writes the results, unless they are only a look or there are none."""
-    if not run_file["results"] or (options.quick and not options.out):
+    """Writes the results; into the project only those of all scenarios in enough rounds."""
+    if not run_file["results"]:
+        return
+    is_whole = not options.scenarios and not options.quick and options.rounds >= 5
+    if not is_whole and not options.out:
+        if not options.quick:
+            print("bench: kept are only runs of all scenarios in 5 rounds or more; --out DIR keeps"
+                  " any", file=sys.stderr)
         return
     os.makedirs(os.path.join(target, "results"), exist_ok=True)
     day = run_file["date"][:10]

@@ -3,6 +3,7 @@
 import glob
 import json
 import os
+import statistics
 
 import svg
 
@@ -52,10 +53,14 @@ def page(run, path):
         + f", {run['rounds']} interleaved rounds. {machine['processors']} x"
         f" {machine['processor']}, {machine['memory']}, Linux {machine['kernel']}; PostgreSQL"
         f" {versions['postgresql']}; client, gateway, PostgreSQL and peers on the same machine."
-        " How it is measured: NOTES.md.", "",
+        f" Timed arms last {run['seconds']} s after {run['warmup']} s of warm-up. How it is"
+        " measured: NOTES.md.", "",
         "| | ours | peer | ratio | spread | goal | |", "|---|---|---|---|---|---|---|",
     ]
     lines += [row(result) for result in run["results"]]
+    if run.get("failed"):
+        lines += ["", "Failed: " + "; ".join(
+            f"{one['name']} ({one['reason'].splitlines()[0]})" for one in run["failed"]) + "."]
     lines += ["", "Spread is the smallest and largest ratio of a round, or of our figure where"
               " there is no peer.", "", "## What it cost", "",
               "Processor seconds of one round (median), and peak memory. *others* is what the rest"
@@ -93,6 +98,11 @@ def remarks(result):
         yield f"{result['bytes_a_connection']:,} bytes a connection"
     if result.get("knee"):
         yield f"knee at {result['knee']:,} values/s"
+    if result.get("hit_rates"):
+        yield f"hit rate {statistics.median(result['hit_rates']):.0%}"
+    for name in ("redis", "pgbouncer"):
+        if name in result["cpu_seconds"]:
+            yield f"{name} {result['cpu_seconds'][name]:.2f} processor seconds a round"
 
 
 def cost(result):

@@ -117,10 +117,8 @@ def load(world, plan):
 
 def name_knee(steps):
     """The knee: the highest load before p95 is three times that of the step below, or acks fall
-    behind what is offered by more than 5 %."""
-    best = steps[0]
+    behind what is offered by more than 5 %; none when no load was too high."""
     for past, step in zip(steps, steps[1:]):
         if step["p95_ms"] > 3 * past["p95_ms"] or step["confirmed"] < 0.95 * step["offered"]:
-            break
-        best = step
-    best["knee"] = True
+            past["knee"] = True
+            return

@@ -157,6 +157,8 @@ def cache(world, plan):
     """Cached point reads beside STRONG ones through the same gateway, and redis-benchmark."""
     world.start_gateway("--redis", world.environment["SLUICE_REDIS"])
     prepare_entities(world, plan)
+    redis = world.redis()
+    world.parties["redis"] = lambda: processes.processor_seconds(redis)
     # A cache joins its epoch with the second sign of life.
     time.sleep(3)
     arms = {
@@ -164,7 +166,10 @@ def cache(world, plan):
         "STRONG": lambda: calls(world, plan, "get", level="strong"),
         "redis-benchmark": lambda: redis_benchmark(world, plan),
     }
-    found = interleave(plan, arms)
+    try:
+        found = interleave(plan, arms)
+    finally:
+        del world.parties["redis"]
     rates = [one["hits"] / max(1, one["values"]) for one in found["cached"]]
     results = [
         compare("cache", "cached point reads, 64 callers", "reads/s", found["cached"],

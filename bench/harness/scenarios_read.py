@@ -10,7 +10,8 @@ import time
 import processes
 from measure import Goal, NO_GOAL, at_least, compare, interleave, percentile, percentile_chart
 from scenarios_ingest import flat_out
-from world import lines, run
+from world import SERIES, BenchError, lines, run
+
 
 def unary(world, plan):
     """Health checks, 64 in flight on one connection, beside a stock Go ttrpc pair."""
@@ -51,7 +52,6 @@ def unary(world, plan):
 # ---- Stored history ----
 
 STEP, DAY = 10, 86_400
-SERIES = 100
 RANGES = {"1m": 60, "1h": 3_600, "6h": 21_600, "1d": 86_400}
 WHERE = (
     " FROM sluice.entity_values WHERE tenant_id = 1 AND entity_id = :entity AND attribute_id ="
@@ -80,6 +80,8 @@ def store_day(world, plan):
         "SELECT min(entity_id), max(entity_id) FROM sluice.entities"
         f" WHERE external_key IN (SELECT 'bench-' || i FROM generate_series(0, {SERIES - 1}) i)"
     ).split("|"))
+    if last - first + 1 != SERIES:
+        raise BenchError(f"the ids of {SERIES} entities are {first} to {last}")
     attribute = int(world.sql(
         "SELECT attribute_id FROM sluice.attributes WHERE name = 'bench.cold.0'"))
     step = STEP * 30 if plan.is_quick else STEP

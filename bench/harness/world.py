@@ -16,6 +16,9 @@ COLUMNS = (
     "entity_id, observed_at, tenant_id, attribute_id, number, integer, flag, label, document"
 )
 
+# Entities of a stored day.
+SERIES = 100
+
 
 class BenchError(Exception):
     """Something did not work; the text is for the reader."""
@@ -79,6 +82,9 @@ class World:
                   encoding="utf-8") as file:
             self.postmaster = int(file.readline())
         run([self.gateway_program, "migrate", "--dsn", self.dsn], env=self.clean_environment())
+        # The names of stored series before all others: their ids follow each other.
+        self.sql("SELECT count(*) FROM sluice.resolve_entities(1, ARRAY("
+                 f"SELECT 'bench-' || i FROM generate_series(0, {SERIES - 1}) AS i))")
         self.sql("CREATE TABLE IF NOT EXISTS bench_commit (id bigint GENERATED ALWAYS AS IDENTITY)")
 
     def close(self):
@@ -177,6 +183,12 @@ class World:
             parties["gateway"] = lambda: processes.processor_seconds(pid)
         return processes.Meter(parties)
 
+    def redis(self):
+        """The process of the stack's Redis."""
+        host, port = self.environment["SLUICE_REDIS"].rsplit(":", 1)
+        output = run(["redis-cli", "-h", host, "-p", port, "info", "server"])
+        return int(re.search(r"process_id:(\d+)", output)[1])
+
     # ---- Ours ----
 
     def bench(self, mode, timeout=120, **settings):
@@ -196,6 +208,9 @@ class World:
                 if kind == "begin":
                     meter.start()
                     counted = self.counter() if self.counter else 0
+                    if event.get("waits"):
+                        process.stdin.write("\n")
+                        process.stdin.flush()
                 elif kind == "end":
                     if self.counter:
                         extra["counted"] = self.counter() - counted
@@ -299,11 +314,15 @@ def curve(latencies):
 def lines(process, timeout):
     """Lines of a process as they come; it is an error when none comes for too long."""
     end = time.monotonic() + timeout
+    # Read past Python's own buffer, which `select` does not know of.
+    descriptor, rest = process.stdout.fileno(), b""
     while True:
-        ready, _, _ = select.select([process.stdout], [], [], max(0, end - time.monotonic()))
+        ready, _, _ = select.select([descriptor], [], [], max(0, end - time.monotonic()))
         if not ready:
             raise BenchError(f"no answer within {timeout} s")
-        line = process.stdout.readline()
-        if not line:
+        block = os.read(descriptor, 1 << 20)
+        if not block:
             return
-        yield line
+        *whole, rest = (rest + block).split(b"\n")
+        for line in whole:
+            yield line.decode()

@@ -261,11 +261,16 @@ struct  Sluice__V1__Pong
 
 
 /*
- * Positions, grants and counts are cumulative: a newer Ack replaces an older one, except for rejects.
+ * Positions, grants and counts are cumulative: a newer Ack replaces an older one, except for rejects. They
+ * never fall, but for staged_seq when the incarnation changes.
  */
 struct  Sluice__V1__Ack
 {
   ProtobufCMessage base;
+  /*
+   * Every value up to here is at least in staging. The one position that can fall: with a new incarnation
+   * to durable_seq. What is beyond it may be sent again; the gateway knows what it has.
+   */
   uint64_t staged_seq;
   uint64_t durable_seq;
   /*
@@ -290,6 +295,9 @@ struct  Sluice__V1__Ack
    * Counts since Open.
    */
   Sluice__V1__Counts *counts;
+  /*
+   * As in Opened.
+   */
   uint64_t incarnation;
 };
 #define SLUICE__V1__ACK__INIT \

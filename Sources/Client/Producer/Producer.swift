@@ -61,9 +61,10 @@ public actor Producer {
     return session.append(columns: bytes, count: UInt32(columns.count))
   }
 
-  /// Whether `send` would take these values without waiting, as long as nobody else sends.
+  /// Whether `send` would not wait with these values, as long as nobody else sends.
   public func hasRoom(for columns: ColumnsBuilder) -> Bool {
-    session.isSpooled || session.window.hasRoom(for: columns.encodedByteCount)
+    session.isSpooled || session.failure != nil
+      || session.window.hasRoom(for: columns.encodedByteCount)
   }
 
   /// Waits until every value up to `sequence` is durable.

@@ -126,7 +126,11 @@ final class ProducerSession {
   }
 
   /// Counts a batch that is durable.
-  func durable(_ batch: LaneBatch, _ token: FreshnessToken, _ refused: [RejectedValue]) {
+  func durable(
+    _ batch: LaneBatch,
+    _ token: FreshnessToken,
+    _ refused: [RejectedValue]
+  ) -> (written: UInt64, rejected: UInt64) {
     head.advanceDurable(to: batch.range.last)
     let rejected = batch.rejects + refused
     for reject in rejected {
@@ -139,9 +143,11 @@ final class ProducerSession {
     }
     let handled = UInt64(batch.range.last - batch.range.first) + 1 - UInt64(batch.skipping)
     counts.duplicate += UInt64(batch.skipping)
+    let written = handled - UInt64(rejected.count)
     counts.rejected += UInt64(rejected.count)
-    counts.written += handled - UInt64(rejected.count)
+    counts.written += written
     self.token = token.bytes
+    return (written, UInt64(rejected.count))
   }
 
   /// How many values of a batch went out before; call once for every batch.

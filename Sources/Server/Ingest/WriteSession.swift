@@ -116,7 +116,7 @@ final class WriteSession: StreamHandler {
     guard case .open(let session) = state,
       let unstaged = session.observe(incarnation: incarnation)
     else { return }
-    context.figures[.valuesUnstaged] += Int64(unstaged)
+    context.figures.count(.valuesUnstaged, unstaged)
     acknowledgeSoon()
   }
 
@@ -164,7 +164,7 @@ final class WriteSession: StreamHandler {
     )
     state = .open(session)
     context.figures[.sessionsOpened] += 1
-    context.figures[.valuesLost] += Int64(opened.lost?.count ?? 0)
+    context.figures.count(.valuesLost, opened.lostCount)
     context.figures[.sessionsOpen] += 1
     stream.send(WriteResponse.opened(session.openedMessage))
     endIfDone()
@@ -179,7 +179,7 @@ final class WriteSession: StreamHandler {
       count: batch.count,
       checksum: batch.crc32c
     )
-    context.figures[.valuesResent] += Int64(session.resentValues(batch))
+    context.figures.count(.valuesResent, session.resentValues(batch))
     switch verdict {
     case .accept(let skipping):
       encode(batch, skipping: skipping, session, mayLearn: true)
@@ -289,12 +289,17 @@ final class WriteSession: StreamHandler {
   private func recall() async {
     while case .open(let session) = state, let run = session.repeats.first {
       do throws(StorageError) {
-        let rejects = try await context.storage.producers.rejects(
-          tenant: session.key.tenant,
-          producer: session.key.producer,
-          in: run.sequences,
-          deadline: context.loop.now + ServerLimits.learnTimeMax
-        )
+        // Of what is not durable yet the database knows nothing: the Ack of the first time will.
+        let isKnown = run.sequences.lowerBound <= session.head.durable
+        let rejects =
+          try await !isKnown
+          ? []
+          : context.storage.producers.rejects(
+            tenant: session.key.tenant,
+            producer: session.key.producer,
+            in: run.sequences,
+            deadline: context.loop.now + ServerLimits.learnTimeMax
+          )
         // The session may have ended meanwhile, and given all of its grant back.
         guard case .open = state else { return }
         release(session.repeated(rejects), session)
@@ -418,6 +423,11 @@ extension WriteSession: BatchOwner {
     acknowledgeSoon()
   }
 
+  func batchNotStaged(_ batch: LaneBatch) {
+    guard case .open(let session) = state else { return }
+    session.head.leaveUnstaged(to: batch.range.last)
+  }
+
   func batchEnded(_ batch: LaneBatch, _ ending: BatchEnding) {
     guard let session = producerSession else { return }
     session.batchesInFlight -= 1
@@ -426,12 +436,10 @@ extension WriteSession: BatchOwner {
     release(batch.wireBytes, session)
     switch ending {
     case .durable(let token, let refused):
-      session.durable(batch, token, refused)
+      let (written, rejected) = session.durable(batch, token, refused)
       stream.noteDurable(token)
-      let rejected = Int64(batch.rejects.count + refused.count)
-      let handled = Int64(batch.range.last - batch.range.first) + 1 - Int64(batch.skipping)
-      context.figures[.valuesRejected] += rejected
-      context.figures[.valuesWritten] += handled - rejected
+      context.figures.count(.valuesRejected, rejected)
+      context.figures.count(.valuesWritten, written)
       acknowledgeSoon()
     case .fenced(let epoch): fail(.fenced(epoch: epoch))
     case .displaced: fail(.displaced)

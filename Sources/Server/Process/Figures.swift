@@ -170,7 +170,8 @@ enum Figure: Int, CaseIterable, Sendable {
     case .hotFolded: "Hot values that changed the projection."
     case .groupsCommitted: "DURABLE transactions committed."
     case .groupsStaged: "STAGED transactions committed."
-    case .groupsRetried: "Transactions tried again after a fault of the database or a lost place."
+    case .groupsRetried:
+      "Transactions that failed, by a fault of the database or a lost place, and go on."
     case .stagingLost: "Times a crash of PostgreSQL emptied the staging area, as workers saw it."
     case .grantedBytes: "Bytes that sessions may have under way."
     case .waitingBytes: "Bytes of rows waiting for a writer."
@@ -244,6 +245,11 @@ struct Figures: Sendable {
     self[.cacheConnects] += count(cache.connects)
   }
 
+  /// Adds what a client or the database has said, however much that is.
+  mutating func count(_ figure: Figure, _ number: UInt64) {
+    self[figure] = self[figure].addingClamped(Int64(clamping: number))
+  }
+
   /// Works out what cannot be added up, once all workers are in.
   mutating func divide() {
     let misses: [Figure] = [
@@ -260,7 +266,17 @@ struct Figures: Sendable {
     for figure in Figure.allCases {
       // An age is that of the oldest.
       self[figure] =
-        figure == .flushLag ? max(self[figure], other[figure]) : self[figure] + other[figure]
+        figure == .flushLag
+        ? max(self[figure], other[figure]) : self[figure].addingClamped(other[figure])
     }
+  }
+}
+
+extension Int64 {
+  /// The sum, or the limit that it would pass.
+  fileprivate func addingClamped(_ other: Int64) -> Int64 {
+    let (sum, isOverflow) = addingReportingOverflow(other)
+    guard isOverflow else { return sum }
+    return other < 0 ? .min : .max
   }
 }

@@ -44,8 +44,7 @@ public struct ProducerHead: Equatable, Sendable {
   public private(set) var durable: UInt64
 
   private var ranges: [SequenceRange]
-  /// Values up to here were accepted when staging was lost: some are in memory only until they are
-  /// durable.
+  /// Of the values up to here some are not staged, but in memory only until they are durable.
   private var unstaged: UInt64 = 0
 
   /// A producer as `open_producer` found it.
@@ -93,6 +92,12 @@ public struct ProducerHead: Equatable, Sendable {
     staged = durable
     unstaged = accepted
     return lost
+  }
+
+  /// Values up to `sequence` will not be staged: no later ones count as staged before these are
+  /// durable.
+  public mutating func leaveUnstaged(to sequence: UInt64) {
+    unstaged = max(unstaged, sequence)
   }
 
   /// Values up to `sequence` are durable.

@@ -51,6 +51,8 @@ final class ProducerIdentity: Sendable {
       }
       id = bytes
     }
+    // At every start: an earlier one may have ended before it came to that.
+    try StateFolder.sync(above: file)
     descriptor = opened
   }
 
@@ -71,6 +73,5 @@ final class ProducerIdentity: Sendable {
     guard count == bytes.count, fsync(descriptor) == 0 else {
       throw CommandFailure("cannot write \(name): \(SystemText.of(errno))", .inputOutput)
     }
-    try StateFolder.sync(above: name)
   }
 }

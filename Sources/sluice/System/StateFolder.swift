@@ -1,7 +1,8 @@
 internal import EventLoop
 internal import Glibc
 
-// The folder of a file that must not be forgotten: made when it is missing, synced when it has a new name.
+// The folder of a file that must not be forgotten: made when it is missing, synced when it has a
+// new name.
 
 /// Folders of state files.
 enum StateFolder {

@@ -565,6 +565,46 @@ def _():
             equal(figure(gateway, f"ingest.values_{name}"), value, name)
 
 
+@contextlib.contextmanager
+def staging_dies(producer):
+    """The connection is lost in the transaction that stages the producer's first value."""
+    name = f"dies_{producer.hex()}"
+    sql(
+        f"""
+        CREATE FUNCTION sluice.{name}() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
+        CREATE TRIGGER {name} BEFORE INSERT ON sluice.staged_batches FOR EACH ROW
+          WHEN (NEW.producer_id = '{producer.hex()}' AND NEW.first_seq = 1)
+          EXECUTE FUNCTION sluice.{name}();
+        """
+    )
+    try:
+        yield
+    finally:
+        sql(f"DROP FUNCTION sluice.{name}() CASCADE")
+
+
+@test("STAGED: what may not have been staged holds staged_seq back until it is durable")
+def _():
+    with Gateway() as gateway, Connection(gateway.address) as connection:
+        fixture = Fixture(connection)
+        producer = uuid.uuid4().bytes
+        opened = Session(connection)
+        opened.open(producer, staged=True)
+        with staging_dies(producer), promotion_fails(producer):
+            opened.batch(1, fixture.numbers(1, 10))
+            wait_until(lambda: figure(gateway, "ingest.groups_retried") > 0, 20, "the loss")
+            staged = figure(gateway, "ingest.groups_staged")
+            opened.batch(11, fixture.numbers(11, 5))
+            wait_until(lambda: figure(gateway, "ingest.groups_staged") > staged, 20, "staging")
+            opened.ping(1)
+            while opened.receive().WhichOneof("message") != "pong":
+                pass
+            equal(opened.ack.staged_seq if opened.ack else 0, 0, "staged_seq")
+        opened.wait_durable(15, 20)
+        fixture.check_stored_once(15)
+
+
 @test("what went out in an earlier session, as Open tells, is counted as resent when it comes")
 def _():
     with Gateway() as gateway, Connection(gateway.address) as connection:

@@ -34,6 +34,8 @@ public enum BatchEnding: Equatable, Sendable {
 public protocol BatchOwner: AnyObject {
   /// The batch is committed in staging.
   func batchStaged(_ batch: LaneBatch)
+  /// The batch will be durable without having been staged.
+  func batchNotStaged(_ batch: LaneBatch)
   /// The batch is over; exactly once for every batch.
   func batchEnded(_ batch: LaneBatch, _ ending: BatchEnding)
 }

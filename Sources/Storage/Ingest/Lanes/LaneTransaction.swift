@@ -141,6 +141,14 @@ struct LaneTransaction {
     }
   }
 
+  /// Tells every owner that its batch will not be staged.
+  func notStaged() {
+    for place in places {
+      let batch = groups[place.group].batches[place.index]
+      batch.owner.batchNotStaged(batch)
+    }
+  }
+
   /// Ends what the guard refused, batch by batch; what still has its place stays for the next
   /// attempt.
   func settle(_ losers: [GroupStatement.Loser], at token: FreshnessToken) {

@@ -17,6 +17,9 @@ public struct OpenedProducer: Sendable, Equatable {
   public var incarnation: UInt64
   /// 16 bytes that name the database.
   public var database: [UInt8]
+
+  /// How many values `lost` names.
+  public var lostCount: UInt64 { lost.map { $0.upperBound - $0.lowerBound + 1 } ?? 0 }
 }
 
 /// What a session brings along to be opened.

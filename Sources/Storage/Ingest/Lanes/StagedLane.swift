@@ -40,7 +40,7 @@ public final class StagedLane: Lane {
   /// One of the two tables that take turns.
   private struct Segment {
     let name: String
-    var bytes = 0
+    var bytes: Int
   }
 
   /// A lane that makes its segments when it has something to stage.
@@ -138,7 +138,8 @@ public final class StagedLane: Lane {
 
   // MARK: Private
 
-  /// Tries until every batch of the group is staged or over, then hands it to the promoter.
+  /// Tries until every batch of the group is staged, over, or better left to the promoter, which
+  /// gets the group then.
   private func stage(_ group: LaneGroup) async {
     var pause = LaneLimits.backoffMin
     var isOver = false
@@ -168,13 +169,17 @@ public final class StagedLane: Lane {
         case .bisect:
           // The promoter finds out which values are to blame; until then nothing is staged.
           connection.report(error, doing: "staging")
+          transaction.notStaged()
           isOver = true
         case .retry:
           connection.report(error, doing: "staging")
           // It may have been committed: rows of a second one would be there twice for readers. They
           // become durable like all others, and nobody was told that they are staged.
           isOver = isUnderWay && error.isOutcomeUnknown
-          guard !isOver else { break }
+          guard !isOver else {
+            transaction.notStaged()
+            break
+          }
           // Taken for dead, this gateway has lost its segments: they are made again.
           if error.sqlstate == "42P01" { segmentsGeneration = -1 }
           await loop.sleep(for: pause)
@@ -190,8 +195,6 @@ public final class StagedLane: Lane {
   private func readySegment() async throws(PostgresError) -> String {
     let connection = try await connection.ready()
     if segmentsGeneration != self.connection.generation {
-      // What an earlier connection left there is counted as a byte: enough to be truncated.
-      let bytes = segmentsGeneration < 0 ? 0 : 1
       segments.removeAll()
       for slot in slots {
         let result = try await connection.query(
@@ -199,7 +202,8 @@ public final class StagedLane: Lane {
           [.uuid(gateway.bytes), .int32(Int32(slot))],
           deadline: loop.now + .seconds(10)
         )
-        segments.append(Segment(name: result.text(row: 0, column: 0) ?? "", bytes: bytes))
+        // What may be in it already is counted as a byte: enough to be truncated.
+        segments.append(Segment(name: result.text(row: 0, column: 0) ?? "", bytes: 1))
       }
       try await readIncarnation(connection)
       segmentsGeneration = self.connection.generation
