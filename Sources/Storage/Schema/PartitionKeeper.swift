@@ -60,6 +60,11 @@ public final class PartitionKeeper {
   static let futureLimitSetting = "future_limit_us"
   /// Staged batches adopted at once; more follow in the next second.
   static let adoptedBatchesMax = 1000
+  /// A gateway judges others by their beats only when it has beaten for so long itself: after the
+  /// database stood still nobody has, and all are alive.
+  static let beatingMin = Duration.seconds(4)
+  /// Longer than that between two beats is a pause.
+  static let beatPause = Duration.seconds(2)
   /// How long one chore may take: ensure_partitions waits up to a second for each of 100
   /// partitions.
   private static let timeout: Duration = .seconds(120)
@@ -88,6 +93,9 @@ public final class PartitionKeeper {
   /// For how many beats another gateway has had a cache and this one has not, or the other way
   /// round.
   private var beatsWithOtherCache = 0
+  /// When this gateway last beat, and since when it has without a pause.
+  private var lastBeat: MonotonicTime?
+  private var beatingSince: MonotonicTime?
 
   /// A keeper whose chores are all due.
   ///
@@ -167,6 +175,7 @@ public final class PartitionKeeper {
         [.uuid(gatewayID), .bool(settings.hasCache)],
         deadline: deadline
       )
+      noteBeat()
       try await compareCaches(connection, deadline)
     case .adoption: try await adopt(connection, deadline)
     case .partitions:
@@ -220,10 +229,18 @@ public final class PartitionKeeper {
     }
   }
 
+  private func noteBeat() {
+    let now = loop.now
+    let isPaused = lastBeat.map { now - $0 > PartitionKeeper.beatPause } ?? true
+    if isPaused { beatingSince = now }
+    lastBeat = now
+  }
+
   private func adopt(
     _ connection: PostgresConnection,
     _ deadline: MonotonicTime
   ) async throws(PostgresError) {
+    guard let beatingSince, loop.now - beatingSince >= PartitionKeeper.beatingMin else { return }
     let result = try await connection.query(
       "SELECT batches, moved_values FROM sluice.stage_flush($1)",
       [.int32(Int32(PartitionKeeper.adoptedBatchesMax))],

@@ -157,6 +157,7 @@ extension Migration {
       DECLARE
         runs sluice.staged_run[];
         ranges sluice.staged_run[];
+        part_ranges sluice.staged_run[];
         part text;
         moved bigint;
         t integer[]; e bigint[]; a integer[]; o bigint[]; v text[];
@@ -204,6 +205,9 @@ extension Migration {
             GROUP BY c.tenant_id, c.producer_id, c.segment, c.island) AS i;
         FOR part IN SELECT DISTINCT r.segment FROM unnest(ranges) AS r ORDER BY 1 LOOP
           PERFORM sluice.index_dead_segment(part);
+          -- An array of its own: of a condition on its members the planner expects so few to be left
+          -- that it would read the whole segment for each.
+          SELECT array_agg(r) INTO part_ranges FROM unnest(ranges) AS r WHERE r.segment = part;
           EXECUTE format($move$
             INSERT INTO sluice.entity_values (entity_id, observed_at, tenant_id, attribute_id,
               number, integer, flag, label, document)
@@ -211,10 +215,10 @@ extension Migration {
               document
             FROM (
               SELECT DISTINCT ON (s.tenant_id, s.producer_id, s.seq) s.*
-              FROM sluice.%I s JOIN unnest($1) AS r ON r.segment = $2
-                AND r.tenant_id = s.tenant_id AND r.producer_id = s.producer_id
+              FROM sluice.%I s JOIN unnest($1) AS r
+                ON r.tenant_id = s.tenant_id AND r.producer_id = s.producer_id
                 AND s.seq BETWEEN r.from_seq AND r.to_seq
-              ORDER BY s.tenant_id, s.producer_id, s.seq) AS s $move$, part) USING ranges, part;
+              ORDER BY s.tenant_id, s.producer_id, s.seq) AS s $move$, part) USING part_ranges;
           GET DIAGNOSTICS moved = ROW_COUNT;
           moved_values := moved_values + moved;
           EXECUTE format($hot$
@@ -223,12 +227,12 @@ extension Migration {
               array_agg((extract(epoch FROM s.observed_at) * 1000000)::bigint ORDER BY s.seq),
               array_agg(sluice.hot_text(s.number, s.integer, s.flag, s.label, s.document)
                 ORDER BY s.seq)
-            FROM sluice.%I s JOIN unnest($1) AS r ON r.segment = $2
-              AND r.tenant_id = s.tenant_id AND r.producer_id = s.producer_id
+            FROM sluice.%I s JOIN unnest($1) AS r
+              ON r.tenant_id = s.tenant_id AND r.producer_id = s.producer_id
               AND s.seq BETWEEN r.from_seq AND r.to_seq
             JOIN sluice.attributes a ON a.tenant_id = s.tenant_id
               AND a.attribute_id = s.attribute_id
-            WHERE a.is_hot $hot$, part) INTO t, e, a, o, v USING ranges, part;
+            WHERE a.is_hot $hot$, part) INTO t, e, a, o, v USING part_ranges;
           hot_t := hot_t || t; hot_e := hot_e || e; hot_a := hot_a || a;
           hot_o := hot_o || o; hot_v := hot_v || v;
         END LOOP;
