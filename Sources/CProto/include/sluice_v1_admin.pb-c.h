@@ -258,7 +258,7 @@ struct  Sluice__V1__Producer
    */
   uint64_t rejected_values;
   /*
-   * Acknowledged values that a failover lost and that were skipped (DURABLE_LOST).
+   * Acknowledged values that a failover lost and that were skipped: Opened.lost_from_seq.
    */
   uint64_t lost_values;
 };

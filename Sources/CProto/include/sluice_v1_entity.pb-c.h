@@ -284,6 +284,9 @@ struct  Sluice__V1__ListEntitiesRequest
    * Only keys that start with this.
    */
   ProtobufCBinaryData external_key_prefix;
+  /*
+   * include_staged is not possible here.
+   */
   Sluice__V1__ReadOptions *read;
   /*
    * Only entities that meet this condition.

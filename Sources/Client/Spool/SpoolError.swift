@@ -5,6 +5,7 @@ internal import Wire
 
 extension ClientError {
   static let spoolFullReason = "SPOOL_FULL"
+  static let spoolUnusableReason = "SPOOL_UNUSABLE"
 
   /// The spool takes no more: what it holds has to become durable first.
   ///
@@ -24,6 +25,12 @@ extension ClientError {
   public var isSpoolFull: Bool {
     guard case .status(let status) = self else { return false }
     return status.reason == ClientError.spoolFullReason
+  }
+
+  /// Whether the file system refused what a spool needs.
+  public var isSpoolUnusable: Bool {
+    guard case .status(let status) = self else { return false }
+    return status.reason == ClientError.spoolUnusableReason
   }
 
   /// A spool's content is not what was written there.
@@ -50,7 +57,7 @@ extension ClientError {
       )
     }
     return .status(
-      Status(.internal, "the spool cannot use \(path): \(error)", reason: "SPOOL_UNUSABLE")
+      Status(.internal, "the spool cannot use \(path): \(error)", reason: spoolUnusableReason)
     )
   }
 }

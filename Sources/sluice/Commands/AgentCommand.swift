@@ -26,8 +26,8 @@ struct AgentCommand: ParsableCommand {
         sluice agent --duration 10s --json
 
       Exit codes: 0 stopped as asked, everything durable or in the spool; 69 no gateway at the \
-      start, or values were left unconfirmed at the end, both without --spool; 74 the spool cannot \
-      be used.
+      start, or values were left unconfirmed at the end, both without --spool; 65 the spool is \
+      damaged; 74 it cannot be used.
       """
   )
 

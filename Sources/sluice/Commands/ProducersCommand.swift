@@ -10,7 +10,7 @@ struct ProducersCommand: ParsableCommand {
     abstract: "List producers: epoch, durable position, last write, rejected and lost values.",
     discussion: """
       A lost value was acknowledged, and then lost by a failover to a replica that had not got it, \
-      while its producer did not hold it any more: see DURABLE_LOST in the protocol.
+      while its producer did not hold it any more: Opened.lost_from_seq of the protocol.
 
       Examples:
         sluice producers

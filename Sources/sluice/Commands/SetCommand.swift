@@ -19,8 +19,9 @@ struct UpsertCommand: ParsableCommand {
         sluice set web1 tags='["a", "b"]' --type tags=document
         sluice set web1 --unset maintenance
 
-      Exit codes: 0 done; 64 wrong arguments; 65 the gateway refused a value; 69 no gateway, or it \
-      is not known whether the values were written.
+      Exit codes: 0 done; 64 wrong arguments, or the gateway refused a value; 65 an attribute has \
+      another type; 66 there is no such entity id; 69 no gateway, or it is not known whether the \
+      values were written.
       """
   )
 

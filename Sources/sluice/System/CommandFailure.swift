@@ -48,7 +48,11 @@ struct CommandFailure: Error, CustomStringConvertible {
     case .cannotConnect:
       self.init("\(error); start one with 'sluice serve', or name it with --gateway", .unavailable)
     case .disconnected, .timedOut, .closed: self.init("\(error); try again", .unavailable)
-    case .status(let status): self.init(Self.text(of: status), Self.status(of: status.code))
+    case .status(let status):
+      self.init(
+        Self.text(of: status),
+        error.isSpoolUnusable ? .inputOutput : Self.status(of: status.code)
+      )
     case .protocolViolation: self.init("\(error); do versions of both fit?", .internal)
     case .tooLarge: self.init("\(error)", .data)
     }
@@ -57,7 +61,8 @@ struct CommandFailure: Error, CustomStringConvertible {
   private static func text(of status: Status) -> String {
     var text = status.message.isEmpty ? "the gateway answered \(status.code)" : status.message
     for violation in status.fieldViolations {
-      text += "; \(violation.field): \(violation.description)"
+      let sentence = "\(violation.field): \(violation.description)"
+      if !text.contains(sentence) { text += "; \(sentence)" }
     }
     if !status.reason.isEmpty { text += " (\(status.reason))" }
     if let delay = status.retryAfterMilliseconds {
