@@ -514,15 +514,14 @@ def figure(gateway, name):
 
 
 @contextlib.contextmanager
-def promotion_fails(producer):
-    """Nothing of this producer becomes durable; over a crash of the database, unlike a lock."""
-    name = f"fails_{producer.hex()}"
+def trigger(event, condition, body):
+    """Something that happens in the database; over its crash, unlike a lock."""
+    name = f"trigger_{uuid.uuid4().hex}"
     sql(
         f"""
         CREATE FUNCTION sluice.{name}() RETURNS trigger LANGUAGE plpgsql AS $$
-          BEGIN RAISE EXCEPTION 'a test' USING ERRCODE = '53000'; END $$;
-        CREATE TRIGGER {name} BEFORE UPDATE OF durable_seq ON sluice.producer_state FOR EACH ROW
-          WHEN (NEW.producer_id = '{producer.hex()}' AND NEW.durable_seq > OLD.durable_seq)
+          BEGIN {body}; END $$;
+        CREATE TRIGGER {name} BEFORE {event} FOR EACH ROW WHEN ({condition})
           EXECUTE FUNCTION sluice.{name}();
         """
     )
@@ -530,6 +529,24 @@ def promotion_fails(producer):
         yield
     finally:
         sql(f"DROP FUNCTION sluice.{name}() CASCADE")
+
+
+def promotion_fails(producer):
+    """Nothing of this producer becomes durable."""
+    return trigger(
+        "UPDATE OF durable_seq ON sluice.producer_state",
+        f"NEW.producer_id = '{producer.hex()}' AND NEW.durable_seq > OLD.durable_seq",
+        "RAISE EXCEPTION 'a test' USING ERRCODE = '53000'",
+    )
+
+
+def staging_dies(producer):
+    """The connection is lost in the transaction that stages the producer's first value."""
+    return trigger(
+        "INSERT ON sluice.staged_batches",
+        f"NEW.producer_id = '{producer.hex()}' AND NEW.first_seq = 1",
+        "PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW",
+    )
 
 
 @test("STAGED: lost staging takes staged_seq back to durable_seq; what comes again is counted")
@@ -563,25 +580,6 @@ def _():
         opened.end()
         for name, value in (("unstaged", 15), ("resent", 15), ("lost", 0)):
             equal(figure(gateway, f"ingest.values_{name}"), value, name)
-
-
-@contextlib.contextmanager
-def staging_dies(producer):
-    """The connection is lost in the transaction that stages the producer's first value."""
-    name = f"dies_{producer.hex()}"
-    sql(
-        f"""
-        CREATE FUNCTION sluice.{name}() RETURNS trigger LANGUAGE plpgsql AS $$
-          BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
-        CREATE TRIGGER {name} BEFORE INSERT ON sluice.staged_batches FOR EACH ROW
-          WHEN (NEW.producer_id = '{producer.hex()}' AND NEW.first_seq = 1)
-          EXECUTE FUNCTION sluice.{name}();
-        """
-    )
-    try:
-        yield
-    finally:
-        sql(f"DROP FUNCTION sluice.{name}() CASCADE")
 
 
 @test("STAGED: what may not have been staged holds staged_seq back until it is durable")
