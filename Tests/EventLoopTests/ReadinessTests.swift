@@ -60,7 +60,7 @@ struct ReadinessTests {
       registrations.append(try source.add(to: loop, watcher))
       source.signal()
     }
-    runBounded(loop)
+    withExtendedLifetime(sources) { runBounded(loop) }
     #expect(watchers.map(\.calls.count).reduce(0, +) == 1)
   }
 
@@ -85,7 +85,7 @@ struct ReadinessTests {
       registrations.append(try source.add(to: loop, watcher))
       source.signal()
     }
-    runBounded(loop)
+    withExtendedLifetime((sources, quiet)) { runBounded(loop) }
     #expect(inherited != nil)
     #expect(heir.calls.isEmpty)
   }

@@ -12,16 +12,34 @@ extension Integration {
       /// What they call the replica that stayed behind.
       var straggler: String
 
+      /// Asks again when told that nothing was heard of the primary: on a busy machine a gateway may
+      /// miss a second of it, and must refuse then.
       func get(_ key: String, _ options: ReadOptions) async throws -> GetEntityResponse {
-        try await client.getEntity(GetEntityRequest(by: .externalKey(key), read: options))
+        let request = GetEntityRequest(by: .externalKey(key), read: options)
+        var attempts = 100
+        while true {
+          do {
+            return try await client.getEntity(request)
+          } catch {
+            attempts -= 1
+            guard attempts > 0, Side.reason(error) == "PRIMARY_SILENT" else { throw error }
+          }
+          try await Task.sleep(for: .milliseconds(100))
+        }
+      }
+
+      private static func reason(_ error: any Error) -> String? {
+        guard case .status(let status)? = error as? ClientError else { return nil }
+        return status.reason
       }
 
       func refusal(_ key: String, _ options: ReadOptions) async throws -> String? {
         do {
           _ = try await get(key, options)
           return nil
-        } catch ClientError.status(let status) {
-          return status.reason
+        } catch {
+          guard let reason = Side.reason(error) else { throw error }
+          return reason
         }
       }
     }

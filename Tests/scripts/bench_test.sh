@@ -55,7 +55,7 @@ charts = [
 ]
 assert charts[1]["series"][0][1] == [[1, 10], [2, 20]], charts[1]
 run = {"date": "2026-01-02T00:00:00", "commit": "abc", "has_changes": False, "rounds": 5,
-       "quick": False, "results": [result, alone], "charts": charts,
+       "quick": False, "seconds": 10, "warmup": 2, "results": [result, alone], "charts": charts,
        "machine": {"processor": "p", "processors": 2, "memory": "1 kB", "kernel": "k"},
        "versions": {"postgresql": "15"}, "postgresql_settings": ["a=1"], "gateway_options": "o"}
 folder = sys.argv[1]
