@@ -12,8 +12,8 @@ extension Integration {
       /// What they call the replica that stayed behind.
       var straggler: String
 
-      /// Asks again when told that nothing was heard of the primary: on a busy machine a gateway may
-      /// miss a second of it, and must refuse then.
+      /// Asks again when told that nothing was heard of the primary: on a busy machine a gateway
+      /// may miss a second of it, and must refuse then.
       func get(_ key: String, _ options: ReadOptions) async throws -> GetEntityResponse {
         let request = GetEntityRequest(by: .externalKey(key), read: options)
         var attempts = 100
