@@ -797,7 +797,7 @@ const ProtobufCMessageDescriptor sluice__v1__figure__descriptor =
   (ProtobufCMessageInit) sluice__v1__figure__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__list_producers_request__field_descriptors[2] =
+static const ProtobufCFieldDescriptor sluice__v1__list_producers_request__field_descriptors[3] =
 {
   {
     "page_size",
@@ -823,15 +823,28 @@ static const ProtobufCFieldDescriptor sluice__v1__list_producers_request__field_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "producer_id",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__ListProducersRequest, producer_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__list_producers_request__field_indices_by_name[] = {
   0,   /* field[0] = page_size */
   1,   /* field[1] = page_token */
+  2,   /* field[2] = producer_id */
 };
 static const ProtobufCIntRange sluice__v1__list_producers_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor sluice__v1__list_producers_request__descriptor =
 {
@@ -841,7 +854,7 @@ const ProtobufCMessageDescriptor sluice__v1__list_producers_request__descriptor 
   "Sluice__V1__ListProducersRequest",
   "sluice.v1",
   sizeof(Sluice__V1__ListProducersRequest),
-  2,
+  3,
   sluice__v1__list_producers_request__field_descriptors,
   sluice__v1__list_producers_request__field_indices_by_name,
   1,  sluice__v1__list_producers_request__number_ranges,

@@ -62,6 +62,9 @@ extension Duration {
     Int64(clamping: attoseconds / 1_000_000_000_000_000)
   }
 
+  /// Whole microseconds, rounded toward zero, saturating.
+  public var wholeMicroseconds: Int64 { Int64(clamping: attoseconds / 1_000_000_000_000) }
+
   /// Toward zero; fits, because a duration has 128 bits of attoseconds.
   fileprivate var nanoseconds: Int128 { attoseconds / 1_000_000_000 }
 }

@@ -1,4 +1,4 @@
-/// Every limit of the wire, each with its reason, in one place (WIRE.md).
+/// Every limit of the wire, each with its reason, in one place.
 public enum WireLimits {
   /// Longest frame body that is taken, set by ttrpc itself: the first byte of a length is always 0.
   public static let frameBodyBytesMax = 4_194_304

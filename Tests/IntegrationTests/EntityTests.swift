@@ -96,6 +96,20 @@ extension Integration {
               observedAtMicroseconds: WallClockTime.inAWeek
             ), "TIME_IN_FUTURE", "observed_at_unix_us"
           ),
+          (
+            UpsertEntityRequest(
+              by: .externalKey("e"),
+              values: [AttributeValue(attributeID: number)],
+              observedAtMicroseconds: .max
+            ), "TIME_IN_FUTURE", "observed_at_unix_us"
+          ),
+          (
+            UpsertEntityRequest(
+              by: .externalKey("e"),
+              values: [AttributeValue(attributeID: document)],
+              observedAtMicroseconds: .min
+            ), "TIME_OUT_OF_RANGE", "observed_at_unix_us"
+          ),
           (UpsertEntityRequest(by: .entityID(0), values: [good]), "ENTITY_NOT_FOUND", ""),
         ]
         for (request, reason, field) in wrong {

@@ -155,6 +155,52 @@ struct AggregateTests {
     }
   }
 
+  @Test("percentiles lie between their neighbours, however far apart these are, or infinite")
+  func farPercentiles() async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      let (far, small) = (1.7e308, Double.leastNonzeroMagnitude)
+      let (top, bottom) = (Double.infinity, -Double.infinity)
+      // Values, and of them the percentiles 0.25, 0.5 and 0.75.
+      let cases: [(values: [Double], percentiles: [Double])] = [
+        ([top, top], [top, top, top]),
+        ([bottom, bottom, .nan], [bottom, bottom, bottom]),
+        ([.nan, .nan], [.nan, .nan, .nan]),
+        ([-1.7e308, far], [-8.5e307, 0, 8.5e307]),
+        ([far, -1.7e308, top, .nan], [0, far, top]),
+        (
+          [-1e307, .greatestFiniteMagnitude],
+          [3.744_232_837e307, 8.488_465_674e307, 1.323_269_851e308]
+        ),
+        ([0, top], [top, top, top]),
+        ([bottom, 1, 2, 3, top], [1, 2, 3]),
+        ([small, small], [small, small, small]),
+      ]
+      var rows: [Row] = []
+      for (place, (values, _)) in cases.enumerated() {
+        rows += values.map { Row(entity: Int64(place), attribute: 1, time: 5, value: $0) }
+      }
+      try await AggregateTests.insert(rows, readers)
+      let found = try await readers.buckets(
+        HistoryQuery(
+          tenant: 1,
+          entityIDs: cases.indices.map { Int64($0) },
+          attributeIDs: [1],
+          startMicroseconds: 0,
+          endMicroseconds: 10
+        ),
+        Aggregate(BucketGrid(.width(1_000_000)), percentiles: [0.25, 0.5, 0.75])
+      )
+      try #require(found.count == cases.count)
+      for (place, (values, percentiles)) in cases.enumerated() {
+        for (index, expected) in percentiles.enumerated() {
+          let percentile = found.percentiles[place * 3 + index]
+          #expect(percentile == expected || same(percentile, expected), "\(values)")
+        }
+      }
+    }
+  }
+
   @Test("buckets begin at multiples of their width, also before 1970")
   func starts() {
     let cases: [(Int64, Int64)] = [(0, 0), (6, 0), (7, 7), (-1, -7), (-7, -7), (-8, -14)]

@@ -183,4 +183,29 @@ struct AggregateZoneTests {
       #expect(fine.count == 1_000 && fine.startsMicroseconds[0] == 1_729_981_800_000_000)
     }
   }
+
+  @Test("a day that a zone skipped has no bucket, filled or not")
+  func skippedDay() async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      try await readers.database.script(
+        """
+        INSERT INTO sluice.entity_values (tenant_id, entity_id, attribute_id, observed_at, number)
+          VALUES (1, 1, 1, '2011-12-30T09:59:59Z', 1), (1, 1, 1, '2011-12-30T10:00:00Z', 2)
+        """
+      )
+      let zone = AggregateZoneTests.zone("Pacific/Apia")
+      // 2011-12-28 to 2012-01-03, without the 30th: ten hours behind UTC, then fourteen ahead.
+      let query = AggregateZoneTests.query(1_325_066_400, 1_325_498_400)
+      let starts: [Int64] = (0..<5).map { (1_325_066_400 + $0 * 86_400) * 1_000_000 }
+      for step in [BucketGrid.Step.calendar(.day), .width(24 * AggregateZoneTests.hour)] {
+        let grid = BucketGrid(step, zone: zone)
+        let filled = try await readers.buckets(query, Aggregate(grid, fill: .empty))
+        #expect(filled.startsMicroseconds == starts)
+        #expect(filled.counts == [0, 1, 1, 0, 0])
+        let found = try await readers.buckets(query, Aggregate(grid))
+        #expect(found.startsMicroseconds == Array(starts[1...2]))
+      }
+    }
+  }
 }

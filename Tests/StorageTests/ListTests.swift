@@ -119,7 +119,7 @@ struct ListTests {
   func refused() async throws {
     try await UpsertWorld.run { world in
       let one = EntityFilter.Step.comparison(attributeID: 1, .exists, nil)
-      let cases: [([EntityFilter.Step], StorageError)] = [
+      var cases: [([EntityFilter.Step], StorageError)] = [
         ([.not], .badFilter(step: 0, .tooFewOperands)),
         ([one, .all(2)], .badFilter(step: 1, .tooFewOperands)),
         ([one, .any(0)], .badFilter(step: 1, .tooFewOperands)),
@@ -136,6 +136,15 @@ struct ListTests {
         ([.comparison(attributeID: 3, .less, .flag(true))], .badFilter(step: 0, .relationUnfit)),
         ([.comparison(attributeID: 1, .prefix, .number(1))], .badFilter(step: 0, .relationUnfit)),
       ]
+      let documents = [
+        "", "{", "{} {}", "'", "NaN", "\"\\u0000\"", "\"\\ud800\"", "1e131072", "1e-16384",
+        "1e9999999999999999999", String(repeating: "[", count: 200_000),
+        String(repeating: "[", count: 129) + String(repeating: "]", count: 129),
+      ]
+      for document in documents {
+        let wrong = EntityFilter.Step.comparison(attributeID: 5, .equal, .document(document))
+        cases.append(([one, wrong, .all(2)], .badFilter(step: 1, .badDocument)))
+      }
       for (steps, expected) in cases {
         let list = EntityList(tenant: 1, filter: EntityFilter(steps))
         let error = await storageFailure { () throws(StorageError) in
@@ -151,6 +160,25 @@ struct ListTests {
           try await world.once(list, [])
         }
         #expect(error == expected)
+      }
+    }
+  }
+
+  @Test("a document that could be stored is one to compare with, however deep or large it is")
+  func documents() async throws {
+    try await UpsertWorld.run { world in
+      let documents = [
+        " null ", "\"\\u0001\"", "1e131071", "-1e-16383",
+        String(repeating: "[", count: 128) + String(repeating: "]", count: 128),
+        "\"" + String(repeating: "x", count: 600_000) + "\"",
+      ]
+      for document in documents {
+        for relation in [EntityFilter.Relation.equal, .notEqual] {
+          let step = EntityFilter.Step.comparison(attributeID: 5, relation, .document(document))
+          let list = EntityList(tenant: 1, filter: EntityFilter([step]))
+          let found = try await world.once(list, []).entities
+          #expect(found.isEmpty)
+        }
       }
     }
   }

@@ -130,17 +130,28 @@ struct ReadGoalTests {
     }
   }
 
-  @Test("a named token that cannot be placed is refused")
+  @Test("a named token that cannot be placed is refused by its name")
   func misplaced() {
     let eventual = ReadLevel.eventual(maxStaleness: .seconds(3))
     let rows: [(ReadRequirement, StorageError)] = [
-      (ReadRequirement(.atLeast(Self.token(5, timeline: 2))), .tokenOfOtherTimeline),
-      (ReadRequirement(.atLeast(Self.token(5, timeline: 4))), .tokenOfOtherTimeline),
-      (ReadRequirement(.atLeast(Self.token(5, cluster: 8))), .tokenOfOtherCluster),
-      (ReadRequirement(eventual, floors: [Self.token(5, cluster: 8)]), .tokenOfOtherCluster),
+      (ReadRequirement(.atLeast(Self.token(5, timeline: 2))), .tokenOfOtherTimeline(.ofLevel)),
+      (ReadRequirement(.atLeast(Self.token(5, timeline: 4))), .tokenOfOtherTimeline(.ofLevel)),
+      (ReadRequirement(.atLeast(Self.token(5, cluster: 8))), .tokenOfOtherCluster(.ofLevel)),
+      (
+        ReadRequirement(.atLeast(Self.token(5, cluster: 8)), floors: [Self.token(9)]),
+        .tokenOfOtherCluster(.ofLevel)
+      ),
+      (
+        ReadRequirement(eventual, floors: [Self.token(5, cluster: 8)]),
+        .tokenOfOtherCluster(.floor(0))
+      ),
+      (
+        ReadRequirement(.atLeast(Self.token(5)), floors: [Self.token(5, cluster: 8)]),
+        .tokenOfOtherCluster(.floor(0))
+      ),
       (
         ReadRequirement(.strong, floors: [Self.token(5), Self.token(5, timeline: 1)]),
-        .tokenOfOtherTimeline
+        .tokenOfOtherTimeline(.floor(1))
       ),
     ]
     for (requirement, error) in rows {
@@ -148,7 +159,7 @@ struct ReadGoalTests {
     }
     // Two histories in one request, before anything is known of the primary.
     let both = [Self.token(5), Self.token(5, timeline: 4)]
-    #expect(throws: StorageError.tokenOfOtherTimeline) {
+    #expect(throws: StorageError.tokenOfOtherTimeline(.floor(1))) {
       try Self.goal(ReadRequirement(eventual, floors: both), LSNRing())
     }
   }
@@ -162,6 +173,15 @@ struct ReadGoalTests {
       )
     )
     #expect(goal.kind == .budgetedPrimary)
+    // Also before the clock has asked once: only the primary can tell which history goes on.
+    let early = try Self.goal(
+      ReadRequirement(
+        .atLeast(Self.token(5)),
+        sessionToken: Self.token(99_999, timeline: 2)
+      ),
+      LSNRing()
+    )
+    #expect(early.kind == .budgetedPrimary)
   }
 
   @Test("a token is good before the clock has asked once, a bound is not")

@@ -292,10 +292,13 @@ struct ReadsTests {
   @Test("levels: tokens are placed or refused, and analytics never falls back to the primary")
   func levels() async throws {
     try await Readers.run { readers in
-      func proof(_ level: ReadLevel) async throws(StorageError) -> ReadProof {
+      func proof(
+        _ level: ReadLevel,
+        _ floors: [FreshnessToken] = []
+      ) async throws(StorageError) -> ReadProof {
         try await readers.router.read(
           [PostgresStatement("SELECT 1")],
-          ReadRequirement(level),
+          ReadRequirement(level, floors: floors),
           deadline: soon()
         ).proof
       }
@@ -318,13 +321,19 @@ struct ReadsTests {
       timeline.timeline += 1
       var cluster = token
       cluster.systemIdentifier += 1
-      let refused: [(ReadLevel, StorageError)] = [
-        (.atLeast(ahead), .tokenAhead), (.atLeast(timeline), .tokenOfOtherTimeline),
-        (.atLeast(cluster), .tokenOfOtherCluster),
-        (.analytics(maxStaleness: .seconds(300)), .noAnalyticsSource),
+      let refused: [(ReadLevel, [FreshnessToken], StorageError)] = [
+        (.atLeast(ahead), [token], .tokenAhead(.ofLevel)),
+        (.atLeast(timeline), [], .tokenOfOtherTimeline(.ofLevel)),
+        (.atLeast(cluster), [], .tokenOfOtherCluster(.ofLevel)),
+        (.atLeast(token), [token, ahead], .tokenAhead(.floor(1))),
+        (.strong, [timeline], .tokenOfOtherTimeline(.floor(0))),
+        (.strong, [token, token, cluster], .tokenOfOtherCluster(.floor(2))),
+        (.analytics(maxStaleness: .seconds(300)), [], .noAnalyticsSource),
       ]
-      for (level, expected) in refused {
-        let error = await storageFailure { () throws(StorageError) in try await proof(level) }
+      for (level, floors, expected) in refused {
+        let error = await storageFailure { () throws(StorageError) in
+          try await proof(level, floors)
+        }
         #expect(error == expected)
       }
       for index in token.bytes.indices {

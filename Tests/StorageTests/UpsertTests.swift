@@ -223,6 +223,47 @@ struct UpsertTests {
     }
   }
 
+  @Test("what was taken away stays away when what is staged is read, too, unless that is newer")
+  func tombstoneAndStaged() async throws {
+    try await UpsertWorld.run { world in
+      world.start()
+      let past = UpsertTests.past
+      _ = try await world.lane.write(UpsertWorld.number(1, at: past), deadline: soon())
+      var dead = UpsertWorld.number(0, at: past + 10)
+      dead.values = [UpsertValue(attributeID: 1, value: nil)]
+      _ = try await world.lane.write(dead, deadline: soon())
+      let producer = "00000000-0000-0000-0000-00000000000a"
+      let segment = "segment_" + producer.filter { $0 != "-" } + "_0"
+      try await world.readers.database.script(
+        """
+        SELECT sluice.open_producer(1, '\(producer)', '\(producer)', 0::bigint);
+        SELECT sluice.create_segment('\(producer)', 0);
+        """
+      )
+      // Equal times go to the later commit, which what is staged will have.
+      let expected: [(offset: Int64, values: [StoredValue])] = [
+        (5, []), (9, []), (10, [.number(10)]), (11, [.number(11)]),
+      ]
+      for (offset, values) in expected {
+        try await world.readers.database.script(
+          """
+          INSERT INTO sluice.\(segment)
+            (entity_id, observed_at, seq, producer_id, tenant_id, attribute_id, number)
+            VALUES (1, to_timestamp(0) + \(past + offset) * interval '1 microsecond', \(offset),
+              '\(producer)', 1, 1, \(offset))
+          """
+        )
+        let (entity, _) = try await world.readers.entities.entity(
+          .id(1),
+          tenant: 1,
+          ReadRequirement(.strong, includesStaged: true),
+          deadline: soon()
+        )
+        #expect(entity.values.map(\.value) == values)
+      }
+    }
+  }
+
   @Test("a value of an attribute that is not hot goes to history only")
   func cold() async throws {
     try await UpsertWorld.run { world in
@@ -320,6 +361,7 @@ struct UpsertTests {
       finding([(1, .number(1)), (4, .label("short")), (5, .document("{}")), (4, nil)]) == nil
     )
     #expect(finding([(1, .number(1))], at: 1_100) == nil)
+    #expect(finding([(1, nil), (4, nil), (5, nil)], at: 1_100) == nil)
     let wrong: [(UpsertCheck.Finding?, Int, RejectReason)] = [
       (finding([(5, .document("{}")), (4, .label("longer"))]), 1, .tooLong),
       (finding([(4, .label("")), (5, .document("{")), (1, .number(1))]), 1, .notJSON),
@@ -328,6 +370,11 @@ struct UpsertTests {
       (finding([(9, .flag(true))]), 0, .unknownAttribute),
       (finding([(1, .number(1))], at: 1_101), 0, .timeInFuture),
       (finding([(1, .number(1))], at: .min), 0, .timeOutOfRange),
+      // What only takes attributes away has a time, too, which keeps later values out.
+      (finding([(1, nil)], at: 1_101), 0, .timeInFuture),
+      (finding([(4, nil), (9, .number(1))], at: .max), 1, .unknownAttribute),
+      (finding([(5, nil), (4, nil)], at: .max), 1, .timeInFuture),
+      (finding([(4, nil)], at: .min), 0, .timeOutOfRange),
     ]
     for (found, place, reason) in wrong {
       #expect(found == UpsertCheck.Finding(index: place, reason: reason))

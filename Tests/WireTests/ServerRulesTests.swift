@@ -71,7 +71,7 @@ enum Sketch: Equatable {
   }
 }
 
-@Suite("server rules of WIRE.md")
+@Suite("server rules of the wire")
 struct ServerRulesTests {
   /// Request{service "t.S", method "Echo" | "Watch" | "Write", payload "hi"}.
   static let echo = hex("0a 03 74 2e 53  12 04 45 63 68 6f  1a 02 68 69")

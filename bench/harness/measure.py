@@ -5,7 +5,7 @@ import statistics
 
 
 class Goal:
-    """What DESIGN.md asks for: a text, and whether figures hold it."""
+    """A goal: a text, and whether figures hold it."""
 
     def __init__(self, text, holds):
         self.text = text

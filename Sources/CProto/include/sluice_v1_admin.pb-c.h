@@ -202,10 +202,14 @@ struct  Sluice__V1__ListProducersRequest
    * From the last answer, empty at first.
    */
   ProtobufCBinaryData page_token;
+  /*
+   * 16 bytes: only this producer, if there is one. Empty: all of them.
+   */
+  ProtobufCBinaryData producer_id;
 };
 #define SLUICE__V1__LIST_PRODUCERS_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__list_producers_request__descriptor) \
-    , 0, {0,NULL} }
+    , 0, {0,NULL}, {0,NULL} }
 
 
 struct  Sluice__V1__ListProducersResponse

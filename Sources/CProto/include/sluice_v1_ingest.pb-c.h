@@ -139,11 +139,14 @@ struct  Sluice__V1__Open
    */
   ProtobufCBinaryData session_id;
   /*
-   * The lowest sequence number that the client could still send; 0 when it holds nothing.
+   * The lowest sequence number that the client could still send; the next one that it will use when it holds
+   * nothing; 0 only when it does not know its numbers: it goes on at Opened.durable_seq + 1 then. What lies
+   * between durable_seq and this was lost by a failover, is told in Opened.lost_from_seq, and is skipped.
+   * What is durable though it is still held was acknowledged in vain: the first Ack repeats its rejects.
    */
   uint64_t lowest_held_seq;
   /*
-   * Shown to operators: "agent/1.0 host-17". UTF-8, at most 128 bytes.
+   * Who is connected, for the gateway's log at level info: "agent/1.0 host-17". UTF-8, at most 128 bytes.
    */
   ProtobufCBinaryData client_name;
   /*
@@ -287,7 +290,7 @@ struct  Sluice__V1__Ack
    */
   uint64_t granted_seq;
   /*
-   * Values that were not written, since the last Ack.
+   * Values that were not written, since the last Ack; named again when their batch comes again.
    */
   size_t n_rejects;
   Sluice__V1__Reject **rejects;

@@ -39,6 +39,8 @@ struct DeferredBatch {
 struct RepeatedValues {
   var sequences: ClosedRange<UInt64>
   var bytes: Int
+  /// How many of them are counted as duplicates here.
+  var duplicates: UInt64
 }
 
 /// The state of one open session.
@@ -66,21 +68,22 @@ final class ProducerSession {
   private var token: [UInt8] = []
 
   init(
-    key: ProducerKey,
-    opened: OpenedProducer,
+    _ opening: SessionOpening,
+    tenant: Int32,
     sentUpTo: UInt64,
     isStaged: Bool,
     lane: any Lane,
     window: GrantWindow
   ) {
-    self.key = key
-    self.opened = opened
+    opened = opening.opened
+    key = ProducerKey(tenant: tenant, producer: opening.producer, epoch: opened.epoch)
     self.sentUpTo = sentUpTo
     self.isStaged = isStaged
     self.lane = lane
     self.window = window
     incarnation = opened.incarnation
     head = ProducerHead(durable: opened.durable, recent: opened.recent)
+    rejects = opening.rejects.map { Reject($0.sequence, $0.reason) }
   }
 
   /// Whether every batch has its ending.
@@ -116,8 +119,9 @@ final class ProducerSession {
       return .badBatch("batch.count", "is 0 or more than max_batch_values")
     }
     guard window.receive(bytes, &budget) else { return .grantOverrun }
-    let (last, overflow) = batch.firstSeq.addingReportingOverflow(UInt64(batch.count) - 1)
-    guard !overflow, last <= grantedSequence else { return .grantOverrun }
+    guard batch.lastSeq >= batch.firstSeq, batch.lastSeq <= grantedSequence else {
+      return .grantOverrun
+    }
     guard crc32c(batch.columns) == batch.crc32c else {
       return .badBatch("batch.crc32c", "is not the checksum of columns")
     }
@@ -134,12 +138,7 @@ final class ProducerSession {
     head.advanceDurable(to: batch.range.last)
     let rejected = batch.rejects + refused
     for reject in rejected {
-      rejects.append(
-        Reject(
-          seq: batch.range.first + UInt64(reject.index),
-          reason: Wire.RejectReason(rawValue: Int32(reject.reason.rawValue)) ?? .unspecified
-        )
-      )
+      rejects.append(Reject(batch.range.first + UInt64(reject.index), reject.reason))
     }
     let handled = UInt64(batch.range.last - batch.range.first) + 1 - UInt64(batch.skipping)
     counts.duplicate += UInt64(batch.skipping)
@@ -152,26 +151,41 @@ final class ProducerSession {
 
   /// How many values of a batch went out before; call once for every batch.
   func resentValues(_ batch: BatchView) -> UInt64 {
-    let last = batch.firstSeq + UInt64(batch.count) - 1
-    defer { sentUpTo = max(sentUpTo, last) }
+    defer { sentUpTo = max(sentUpTo, batch.lastSeq) }
     guard batch.firstSeq <= sentUpTo else { return 0 }
-    return min(last, sentUpTo) - batch.firstSeq + 1
+    return min(batch.lastSeq, sentUpTo) - batch.firstSeq + 1
   }
 
   /// Notes a batch that came again; whether it is the first whose rejects must be looked up.
   func notesRepeat(_ batch: BatchView) -> Bool {
-    let last = batch.firstSeq + UInt64(batch.count) - 1
+    notes(
+      RepeatedValues(
+        sequences: batch.firstSeq...batch.lastSeq,
+        bytes: batch.columns.byteCount,
+        duplicates: UInt64(batch.count)
+      )
+    )
+  }
+
+  /// The same for the first values of a batch that is new otherwise, which counts them itself; of
+  /// what this session wrote its own Ack has told.
+  func notesPrefix(_ batch: BatchView, _ count: Int) -> Bool {
+    let last = min(batch.firstSeq + UInt64(count) - 1, opened.durable)
+    guard batch.firstSeq <= last else { return false }
+    return notes(RepeatedValues(sequences: batch.firstSeq...last, bytes: 0, duplicates: 0))
+  }
+
+  private func notes(_ run: RepeatedValues) -> Bool {
     // The first one is being looked up; those behind it are looked up together where they adjoin.
     if repeats.count > 1, let before = repeats.last?.sequences,
-      before.upperBound + 1 == batch.firstSeq
+      before.upperBound + 1 == run.sequences.lowerBound
     {
-      repeats[repeats.count - 1].sequences = before.lowerBound...last
-      repeats[repeats.count - 1].bytes += batch.columns.byteCount
+      repeats[repeats.count - 1].sequences = before.lowerBound...run.sequences.upperBound
+      repeats[repeats.count - 1].bytes += run.bytes
+      repeats[repeats.count - 1].duplicates += run.duplicates
       return false
     }
-    repeats.append(
-      RepeatedValues(sequences: batch.firstSeq...last, bytes: batch.columns.byteCount)
-    )
+    repeats.append(run)
     return repeats.count == 1
   }
 
@@ -180,15 +194,8 @@ final class ProducerSession {
   /// - Returns: the bytes that no longer count against the grant.
   func repeated(_ found: [(sequence: UInt64, reason: Storage.RejectReason)]) -> Int {
     let run = repeats.removeFirst()
-    counts.duplicate += UInt64(run.sequences.count)
-    for (sequence, reason) in found {
-      rejects.append(
-        Reject(
-          seq: sequence,
-          reason: Wire.RejectReason(rawValue: Int32(reason.rawValue)) ?? .unspecified
-        )
-      )
-    }
+    counts.duplicate += run.duplicates
+    for (sequence, reason) in found { rejects.append(Reject(sequence, reason)) }
     return run.bytes
   }
 
@@ -216,6 +223,13 @@ final class ProducerSession {
       counts: counts,
       incarnation: incarnation
     )
+  }
+}
+
+extension Reject {
+  fileprivate init(_ sequence: UInt64, _ reason: Storage.RejectReason) {
+    let known = Wire.RejectReason(rawValue: Int32(reason.rawValue))
+    self.init(seq: sequence, reason: known ?? .unspecified)
   }
 }
 

@@ -1,5 +1,6 @@
 internal import DequeModule
 internal import EventLoop
+internal import Logging
 internal import Storage
 internal import Wire
 
@@ -132,41 +133,32 @@ final class WriteSession: StreamHandler {
   }
 
   private func open(_ open: Open, _ tenantID: Int32) async {
-    guard let producer = ProducerID(open.producerID.span),
-      let sessionID = ProducerID(open.sessionID.span)
-    else { return fail(.invalid("open.producer_id", "is not 16 bytes")) }
-    let found: OpenedProducer?
-    do throws(PostgresError) {
-      found = try await context.storage.opener.open(
-        ProducerOpening(
-          tenant: tenantID,
-          producer: producer,
-          session: sessionID,
-          lowestHeld: open.lowestHeldSeq,
-          database: open.databaseID.isEmpty ? nil : open.databaseID
-        ),
-        deadline: context.loop.now + .seconds(20)
-      )
+    let opening: SessionOpening
+    do throws(Status) {
+      opening = try await SessionOpening(open, tenant: tenantID, context)
     } catch {
-      return fail(.databaseUnavailable("\(error)"))
+      return fail(error)
     }
-    guard let opened = found else { return fail(.otherDatabase) }
     // The stream may have ended meanwhile.
     guard case .opening = state else { return forgetIfIdle() }
     let isStaged = open.durability == .staged
     let session = ProducerSession(
-      key: ProducerKey(tenant: tenantID, producer: producer, epoch: opened.epoch),
-      opened: opened,
+      opening,
+      tenant: tenantID,
       sentUpTo: open.highestSentSeq,
       isStaged: isStaged,
-      lane: context.storage.lane(isStaged: isStaged, producer: producer),
+      lane: context.storage.lane(isStaged: isStaged, producer: opening.producer),
       window: GrantWindow(&context.budget)
     )
     state = .open(session)
     context.figures[.sessionsOpened] += 1
-    context.figures.count(.valuesLost, opened.lostCount)
+    context.figures.count(.valuesLost, opening.opened.lostCount)
     context.figures[.sessionsOpen] += 1
     stream.send(WriteResponse.opened(session.openedMessage))
+    if !opening.rejects.isEmpty { acknowledgeSoon() }
+    context.log.info(
+      "session \(id.number) of \(open.clientName.debugDescription), epoch \(session.key.epoch)"
+    )
     endIfDone()
   }
 
@@ -182,6 +174,7 @@ final class WriteSession: StreamHandler {
     context.figures.count(.valuesResent, session.resentValues(batch))
     switch verdict {
     case .accept(let skipping):
+      if skipping > 0, session.notesPrefix(batch, skipping) { context.worker.run(.recall, of: id) }
       encode(batch, skipping: skipping, session, mayLearn: true)
     case .duplicate:
       context.figures[.valuesDuplicate] += Int64(batch.count)
@@ -234,7 +227,7 @@ final class WriteSession: StreamHandler {
     }
     let range = SequenceRange(
       first: batch.firstSeq,
-      last: batch.firstSeq + UInt64(batch.count) - 1,
+      last: batch.lastSeq,
       checksum: batch.crc32c
     )
     session.batchesInFlight += 1

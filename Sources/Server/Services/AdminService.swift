@@ -65,9 +65,14 @@ enum AdminService {
     _ call: Call
   ) async throws(Status) -> ListProducersResponse {
     let limit = try Status.pageSize(message.pageSize, default: 1_000, max: producersMax)
+    let only = ProducerID(message.producerID.span)
+    guard only != nil || message.producerID.isEmpty else {
+      throw .invalid("producer_id", "is not 16 bytes")
+    }
     let records = try await call.storage { () async throws(StorageError) in
       try await call.context.storage.producers.producers(
         tenant: call.tenant,
+        only: only,
         after: PageToken.producer(message.pageToken, tenant: call.tenant),
         limit: limit,
         deadline: call.request.deadline

@@ -30,8 +30,8 @@ enum EntityService {
   /// - Parameters:
   ///   - message: the request.
   ///   - call: its call.
-  ///   - done: is called once, in a later turn of the loop.
-  /// - Returns: false when it cannot be: nothing was done.
+  ///   - done: is called once, at once or in a later turn of the loop.
+  /// - Returns: false when it cannot be, as what is staged is wanted: nothing was done.
   /// - Throws: the status that says what is wrong with the request.
   static func getEntity(
     _ message: GetEntityRequest,
@@ -39,8 +39,10 @@ enum EntityService {
     _ done: @escaping (Result<GetEntityResponse, Status>) -> Void
   ) throws(Status) -> Bool {
     let requirement = try ReadRequirement(message.read, call)
-    return call.context.storage.entities.ask(
-      try key(message.by, "external_key"),
+    let key = try key(message.by, "external_key")
+    guard !requirement.includesStaged else { return false }
+    call.context.storage.entities.ask(
+      key,
       tenant: call.tenant,
       requirement,
       deadline: call.request.deadline
@@ -54,6 +56,7 @@ enum EntityService {
         }
       )
     }
+    return true
   }
 
   private static func response(
@@ -135,12 +138,14 @@ enum EntityService {
     }
     let limit = try Status.pageSize(message.pageSize, default: pageDefault, max: pageMax)
     let list = try list(message, call)
+    let tokenBytes = list.order.attributeID == nil ? 0 : RequestLimits.orderTokenBytes
+    let bytesMax = RequestLimits.answerBytesMax - tokenBytes
     let page = try await call.storage("filter.steps") { () throws(StorageError) in
       try await call.context.storage.entities.entities(
         list,
         pageToken: message.pageToken,
         limit: limit,
-        bytesMax: RequestLimits.answerBytesMax,
+        bytesMax: bytesMax,
         requirement,
         deadline: call.request.deadline
       )
@@ -149,7 +154,7 @@ enum EntityService {
     var bytes = 0
     let fitting = page.entities.prefix {
       bytes += $0.answerBytes
-      return bytes <= RequestLimits.answerBytesMax
+      return bytes <= bytesMax
     }
     guard let last = fitting.last else {
       guard page.entities.isEmpty else { throw Status(.valueTooLarge) }

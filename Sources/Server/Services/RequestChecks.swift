@@ -19,6 +19,8 @@ enum RequestLimits {
   /// Room for text and columns in an answer: a frame without 8 KiB for envelope, tokens and
   /// freshness.
   static let answerBytesMax = WireLimits.frameBodyBytesMax - 8_192
+  /// What of it the token of the next page of a list may take, where it holds a label.
+  static let orderTokenBytes = ServerLimits.labelBytesMax
   /// Buckets of an answer without further figures: 76 bytes each, 3.8 MB.
   static let bucketsMax = 50_000
   /// Percentiles of each bucket.
@@ -82,8 +84,8 @@ extension ReadRequirement {
       0...RequestLimits.floorTokensMax
     )
     var floors: [FreshnessToken] = []
-    for bytes in options.floorTokens {
-      guard let token = FreshnessToken(bytes) else { throw Status(.badToken) }
+    for (index, bytes) in options.floorTokens.enumerated() {
+      guard let token = FreshnessToken(bytes) else { throw .badToken(.floor(index)) }
       floors.append(token)
     }
     return floors
@@ -93,7 +95,7 @@ extension ReadRequirement {
     switch options.level {
     case .strong: return .strong
     case .atLeast:
-      guard let token = FreshnessToken(options.token) else { throw Status(.badToken) }
+      guard let token = FreshnessToken(options.token) else { throw .badToken(.ofLevel) }
       return .atLeast(token)
     case .unspecified, .eventual:
       return .eventual(maxStaleness: try staleness(options, eventualDefault))

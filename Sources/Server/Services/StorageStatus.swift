@@ -38,26 +38,13 @@ extension Status {
         reason: "FALLBACK_BUDGET_SPENT",
         retryAfterMilliseconds: ServerLimits.retryMilliseconds
       )
-    case .badToken:
-      self = .invalid("read.token", "is no token of this system", reason: "BAD_TOKEN")
-    case .tokenOfOtherCluster:
-      self = Status(
-        .failedPrecondition,
-        "the token is of another database cluster",
-        reason: "TOKEN_OF_OTHER_CLUSTER"
-      )
-    case .tokenOfOtherTimeline:
-      self = Status(
-        .failedPrecondition,
-        "the token is of another timeline: a failover lies between",
-        reason: "TOKEN_OF_OTHER_TIMELINE"
-      )
-    case .tokenAhead:
-      self = Status(
-        .failedPrecondition,
-        "the token is ahead of the primary",
-        reason: "TOKEN_AHEAD"
-      )
+    case .tokenOfOtherCluster(let name):
+      self = .unfit(name, "of another database cluster", "TOKEN_OF_OTHER_CLUSTER")
+    case .tokenOfOtherTimeline(let name):
+      let words = "of another timeline: a failover lies between"
+      self = .unfit(name, words, "TOKEN_OF_OTHER_TIMELINE")
+    case .tokenAhead(let name):
+      self = .unfit(name, "ahead of the primary", "TOKEN_AHEAD")
     case .badPageToken:
       self = .invalid(
         "page_token",
@@ -193,6 +180,20 @@ extension Status {
     }
   }
 
+  /// The answer for bytes that are no token.
+  static func badToken(_ name: NamedToken) -> Status {
+    .invalid(name.field, "is no token of this system", reason: "BAD_TOKEN")
+  }
+
+  private static func unfit(_ name: NamedToken, _ words: String, _ reason: String) -> Status {
+    Status(
+      .failedPrecondition,
+      "the token is \(words)",
+      reason: reason,
+      metadata: [KeyValue("field", name.field)]
+    )
+  }
+
   private static func tooExpensive(_ cost: ScanCost, _ rowsMax: Int64) -> Status {
     Status(
       .outOfRange,
@@ -228,5 +229,15 @@ extension Status {
   ) -> Status {
     let metadata = field.isEmpty ? [] : [KeyValue("field", "\(field)[\(index)]")]
     return Status(.notFound, message, reason: reason, metadata: metadata)
+  }
+}
+
+extension NamedToken {
+  /// Where it stands in a request.
+  fileprivate var field: String {
+    switch self {
+    case .ofLevel: "read.token"
+    case .floor(let index): "read.floor_tokens[\(index)]"
+    }
   }
 }

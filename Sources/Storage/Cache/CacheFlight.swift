@@ -15,25 +15,29 @@ final class CacheFlight {
     case timedOut
   }
 
-  private var followers: [WaitCell<Ending>] = []
-  /// How it ended, for those who are on their way to wait.
+  /// One who waits, until it was told.
+  private final class Follower {
+    private var done: ((Ending) -> Void)?
+    var timer: TimerID?
+
+    init(_ done: @escaping (Ending) -> Void) { self.done = done }
+
+    func tell(_ ending: Ending) { done.take()?(ending) }
+  }
+
+  private let loop: EventLoop
+  private var followers: [Follower] = []
+  /// How it ended, for those who come to know of it only then.
   private var ending: Ending?
 
-  /// Waits until the leader is done, at most until `limit` or until the task is cancelled.
-  func follow(until limit: MonotonicTime, on loop: EventLoop) async -> Ending {
-    let cell = WaitCell<Ending>()
-    var timer: TimerID?
-    let outcome = await cell.wait(cancelled: .timedOut) {
-      // The loop may have turned since the caller saw the flight (see `WaitCell.wait`).
-      if let ending {
-        cell.resume(ending)
-        return
-      }
-      followers.append(cell)
-      timer = loop.schedule(at: limit) { cell.resume(.timedOut) }
-    }
-    if let timer { loop.cancel(timer) }
-    return outcome
+  init(on loop: EventLoop) { self.loop = loop }
+
+  /// Calls back once when the leader is done, or at `limit`; at once when it is done already.
+  func follow(until limit: MonotonicTime, _ done: @escaping (Ending) -> Void) {
+    if let ending { return done(ending) }
+    let follower = Follower(done)
+    follower.timer = loop.schedule(at: limit) { follower.tell(.timedOut) }
+    followers.append(follower)
   }
 
   /// The leader is done.
@@ -42,6 +46,9 @@ final class CacheFlight {
     self.ending = ending
     let all = followers
     followers = []
-    for cell in all { cell.resume(ending) }
+    for follower in all {
+      if let timer = follower.timer { loop.cancel(timer) }
+      follower.tell(ending)
+    }
   }
 }

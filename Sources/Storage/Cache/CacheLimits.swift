@@ -2,7 +2,7 @@ internal import EventLoop
 
 // The cache's numbers, in one place.
 
-/// Bounds and times of one worker's cache (CONSISTENCY.md, "Cache").
+/// Bounds and times of one worker's cache.
 struct CacheLimits: Sendable {
   /// How long a reader may take to fill.
   var lease = Duration.seconds(3)

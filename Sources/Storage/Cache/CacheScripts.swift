@@ -1,4 +1,4 @@
-// What runs inside Redis: each script is one indivisible step (CONSISTENCY.md, "Cache").
+// What runs inside Redis: each script is one indivisible step.
 //
 // Keys, all in one slot of a cluster by their hash tag:
 //   state    hash, never expires: epoch, run, high, claim. Without `epoch`, or with the run id of

@@ -129,15 +129,15 @@ final class CacheSession: FlushHandler {
   // MARK: Lookups
 
   /// Looks a key up, together with all that come in this turn of the loop.
-  func ask(_ key: CacheKey, required: FreshnessToken, owner: UInt64) async -> Outcome {
-    let cell = WaitCell<Outcome>()
-    return await cell.wait {
-      if questions.isEmpty { loop.flushBeforeSleep(self) }
-      let question = CacheGetQuestion(key: key, required: required.lsn, owner: owner)
-      questions.append(
-        Question(question: question, keys: CacheKeys(required)) { cell.resume($0) }
-      )
-    }
+  func ask(
+    _ key: CacheKey,
+    required: FreshnessToken,
+    owner: UInt64,
+    _ reply: @escaping (Outcome) -> Void
+  ) {
+    if questions.isEmpty { loop.flushBeforeSleep(self) }
+    let question = CacheGetQuestion(key: key, required: required.lsn, owner: owner)
+    questions.append(Question(question: question, keys: CacheKeys(required), reply: reply))
   }
 
   /// Looks many keys up in as few calls.

@@ -17,8 +17,10 @@ struct EntityID: Hashable, Sendable {
 final class CachedEntities {
   /// What a read brought; nil for an entity that does not exist.
   typealias Found = (entity: HotEntity?, proof: ReadProof)
-  /// Reads one entity from a database.
-  typealias Read = (EntityReader.Key) async throws(StorageError) -> Found
+  /// What became of a read.
+  typealias Answer = Result<Found, StorageError>
+  /// Reads one entity from a database, and calls back once.
+  typealias Read = (EntityReader.Key, @escaping (Answer) -> Void) -> Void
 
   let cache: ReadCache
   /// Entities of two databases of one cluster have the same ids.
@@ -66,38 +68,50 @@ final class CachedEntities {
   ///   - tenant: whose.
   ///   - required: the position that the answer's proof must reach.
   ///   - read: reads it from a database; its proof says how fresh.
-  /// - Returns: the entity with its proof; nil when it does not exist.
-  /// - Throws: what `read` throws.
+  ///   - done: is called once, with the entity and its proof, nil when it does not exist; errors
+  ///     are those of `read`.
   func entity(
     _ key: EntityReader.Key,
     tenant: Int32,
     required: FreshnessToken,
-    _ read: Read
-  ) async throws(StorageError) -> Found {
+    _ read: @escaping Read,
+    _ done: @escaping (Answer) -> Void
+  ) {
     switch key {
-    case .id(let id): return try await entity(EntityID(tenant: tenant, id: id), required, read)
+    case .id(let id): entity(EntityID(tenant: tenant, id: id), required, read, done)
     case .externalKey(let name):
-      if let id = names.id(of: name, tenant: tenant) {
-        let found = try await entity(EntityID(tenant: tenant, id: id), required, read)
-        if let entity = found.entity, EntityNames.areSame(entity.externalKey, name) { return found }
+      guard let id = names.id(of: name, tenant: tenant) else {
+        return entity(named: name, tenant, required, read, done)
+      }
+      entity(EntityID(tenant: tenant, id: id), required, read) { [self] answer in
+        if CachedEntities.mayBe(answer, name) { return done(answer) }
         // Somebody has renamed or deleted it by hand.
         names.remove(name, tenant: tenant)
+        entity(named: name, tenant, required, read, done)
       }
-      return try await entity(named: name, tenant, required, read)
     }
+  }
+
+  /// Whether nothing speaks against an answer for a name: it is the entity, or an error.
+  private static func mayBe(_ answer: Answer, _ name: String) -> Bool {
+    guard case .success(let found) = answer else { return true }
+    return found.entity.map { EntityNames.areSame($0.externalKey, name) } ?? false
   }
 
   private func entity(
     _ id: EntityID,
     _ required: FreshnessToken,
-    _ read: Read
-  ) async throws(StorageError) -> Found {
-    switch await cache.lookup(key(id), required: required) {
-    case .hit(let entry):
-      if let found = found(entry, id) { return found }
-      return missed(try await read(.id(id.id)), required)
-    case .miss(let ticket):
-      return try await fill(ticket, .id(id.id), required, read) { $0.cached }
+    _ read: @escaping Read,
+    _ done: @escaping (Answer) -> Void
+  ) {
+    cache.lookup(key(id), required: required) { [self] lookup in
+      switch lookup {
+      case .hit(let entry):
+        if let found = found(entry, id) { return done(.success(found)) }
+        readPast(.id(id.id), required, read, done)
+      case .miss(let ticket):
+        fill(ticket, .id(id.id), required, read, { $0.cached }, done)
+      }
     }
   }
 
@@ -105,26 +119,47 @@ final class CachedEntities {
     named name: String,
     _ tenant: Int32,
     _ required: FreshnessToken,
-    _ read: Read
-  ) async throws(StorageError) -> Found {
+    _ read: @escaping Read,
+    _ done: @escaping (Answer) -> Void
+  ) {
     let key = EntityReader.Key.externalKey(name)
-    switch await cache.lookup(self.key(name: name, tenant: tenant), required: required) {
-    case .hit(let entry):
-      guard let value = entry.value else {
-        if let proof = proof(entry.asOf) { return (nil, proof) }
-        break
+    cache.lookup(self.key(name: name, tenant: tenant), required: required) { [self] lookup in
+      switch lookup {
+      case .hit(let entry):
+        if entry.value == nil, let proof = proof(entry.asOf) { return done(.success((nil, proof))) }
+        guard let id = entry.value.flatMap(CachedEntities.id) else {
+          return readPast(key, required, read, done)
+        }
+        entity(EntityID(tenant: tenant, id: id), required, read) { [self] answer in
+          guard CachedEntities.mayBe(answer, name) else {
+            return readPast(key, required, read, done)
+          }
+          learn(name, tenant, answer)
+          done(answer)
+        }
+      case .miss(let ticket):
+        fill(ticket, key, required, read, { ByteWriter.bytes($0.id) }) { [self] answer in
+          learn(name, tenant, answer)
+          done(answer)
+        }
       }
-      guard let id = CachedEntities.id(value) else { break }
-      let found = try await entity(EntityID(tenant: tenant, id: id), required, read)
-      guard let entity = found.entity, EntityNames.areSame(entity.externalKey, name) else { break }
-      names.add(name, tenant: tenant, id: id)
-      return found
-    case .miss(let ticket):
-      let found = try await fill(ticket, key, required, read) { ByteWriter.bytes($0.id) }
-      if let entity = found.entity { names.add(name, tenant: tenant, id: entity.id) }
-      return found
     }
-    return missed(try await read(key), required)
+  }
+
+  /// Keeps which id a name was found to have.
+  private func learn(_ name: String, _ tenant: Int32, _ answer: Answer) {
+    guard case .success(let found) = answer, let entity = found.entity else { return }
+    names.add(name, tenant: tenant, id: entity.id)
+  }
+
+  /// Reads without the cache, which has nothing that can be used.
+  private func readPast(
+    _ key: EntityReader.Key,
+    _ required: FreshnessToken,
+    _ read: Read,
+    _ done: @escaping (Answer) -> Void
+  ) {
+    read(key) { [self] answer in done(missed(answer, required)) }
   }
 
   /// The answer that an entry gives; nil when it was written by a gateway that knows another
@@ -149,21 +184,20 @@ final class CachedEntities {
     _ key: EntityReader.Key,
     _ required: FreshnessToken,
     _ read: Read,
-    _ value: (HotEntity) -> [UInt8]
-  ) async throws(StorageError) -> Found {
-    let found: Found
-    do throws(StorageError) {
-      found = try await read(key)
-    } catch {
-      cache.abandon(ticket)
-      throw error
+    _ value: @escaping (HotEntity) -> [UInt8],
+    _ done: @escaping (Answer) -> Void
+  ) {
+    read(key) { [self] answer in
+      switch answer {
+      case .success(let found): keep(ticket, found.entity.map(value), found.proof)
+      case .failure: cache.abandon(ticket)
+      }
+      done(missed(answer, required))
     }
-    keep(ticket, found.entity.map(value), found.proof)
-    return missed(found, required)
   }
 
-  private func missed(_ found: Found, _ required: FreshnessToken) -> Found {
-    (found.entity, missed(found.proof, required))
+  private func missed(_ answer: Answer, _ required: FreshnessToken) -> Answer {
+    answer.map { ($0.entity, missed($0.proof, required)) }
   }
 
   /// Ends a ticket with what was read.

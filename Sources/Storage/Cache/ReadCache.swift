@@ -85,27 +85,19 @@ public final class ReadCache {
 
   /// Looks a value up, or gives the right to read it.
   ///
-  /// While one reader of this worker has a ticket for a key, the others wait for its value.
+  /// While one reader of this worker has a ticket for a key, the others wait for its value. Readers
+  /// are functions to call back: a task for each would cost more than its share of the call.
   ///
   /// - Parameters:
   ///   - key: what is looked up.
   ///   - required: the position that the value's proof must reach.
-  /// - Returns: a value, or a ticket that ends with `fill` or `abandon`.
-  public func lookup(_ key: CacheKey, required: FreshnessToken) async -> CacheLookup {
-    let limit = loop.now + limits.followTimeout
-    while let flight = flights[key] {
-      switch await flight.follow(until: limit, on: loop) {
-      case .entry(let entry) where entry.satisfies(required):
-        counters.sharedHits += 1
-        return .hit(entry)
-      // Whoever looks first leads now.
-      case .entry, .nothing: break
-      case .timedOut: return .miss(ticket(.waitTimeout, key))
-      }
-    }
-    let flight = CacheFlight()
-    flights[key] = flight
-    return await lead(key, required, flight)
+  ///   - done: is called once, with a value or with a ticket that ends with `fill` or `abandon`.
+  public func lookup(
+    _ key: CacheKey,
+    required: FreshnessToken,
+    _ done: @escaping (CacheLookup) -> Void
+  ) {
+    lookup(key, required, until: loop.now + limits.followTimeout, done)
   }
 
   /// Looks many values up at once, without waiting for other readers: what somebody else reads at
@@ -200,23 +192,65 @@ public final class ReadCache {
 
   // MARK: Private
 
-  private func lead(
+  private func lookup(
     _ key: CacheKey,
     _ required: FreshnessToken,
-    _ flight: CacheFlight
-  ) async -> CacheLookup {
-    lastOwner &+= 1
-    let owner = lastOwner
-    var pauses = limits.waits[...]
-    while true {
-      let outcome = await session.ask(key, required: required, owner: owner)
-      if case .answer(.wait) = outcome, let pause = pauses.popFirst() {
-        await loop.sleep(for: pause)
-        continue
+    until limit: MonotonicTime,
+    _ done: @escaping (CacheLookup) -> Void
+  ) {
+    guard let flight = flights[key] else {
+      let flight = CacheFlight(on: loop)
+      flights[key] = flight
+      lastOwner &+= 1
+      return lead(Lead(key, required, flight, lastOwner), limits.waits[...], done)
+    }
+    flight.follow(until: limit) { [self] ending in
+      switch ending {
+      case .entry(let entry) where entry.satisfies(required):
+        counters.sharedHits += 1
+        done(.hit(entry))
+      // Whoever looks first leads now.
+      case .entry, .nothing: lookup(key, required, until: limit, done)
+      case .timedOut: done(.miss(ticket(.waitTimeout, key)))
       }
-      let found = lookup(outcome, key, required, owner, flight)
-      if case .hit(let entry) = found { land(key, flight, entry) }
-      return found
+    }
+  }
+
+  /// The one lookup of a flight that asks Redis.
+  private struct Lead {
+    let key: CacheKey
+    let required: FreshnessToken
+    let flight: CacheFlight
+    let owner: UInt64
+
+    init(
+      _ key: CacheKey,
+      _ required: FreshnessToken,
+      _ flight: CacheFlight,
+      _ owner: UInt64
+    ) {
+      self.key = key
+      self.required = required
+      self.flight = flight
+      self.owner = owner
+    }
+  }
+
+  private func lead(
+    _ lead: Lead,
+    _ pauses: ArraySlice<Duration>,
+    _ done: @escaping (CacheLookup) -> Void
+  ) {
+    session.ask(lead.key, required: lead.required, owner: lead.owner) { [self] outcome in
+      if case .answer(.wait) = outcome, let pause = pauses.first {
+        _ = loop.schedule(at: loop.now + pause) { [self] in
+          self.lead(lead, pauses.dropFirst(), done)
+        }
+        return
+      }
+      let found = lookup(outcome, lead.key, lead.required, lead.owner, lead.flight)
+      if case .hit(let entry) = found { land(lead.key, lead.flight, entry) }
+      done(found)
     }
   }
 

@@ -57,8 +57,9 @@ public struct EntityReader {
     return (entities[0], answer.proof)
   }
 
-  /// The newest staged value of each hot attribute; in the same statement as the projection, so
-  /// that a promotion in between cannot hide it.
+  /// The newest staged value of each hot attribute, unless it is older than what the projection has
+  /// or than its removal; in the same statement as the projection, so that a promotion in between
+  /// cannot hide it.
   private static let stagedJoin = """
     LEFT JOIN LATERAL (
       SELECT jsonb_object_agg(n.attribute_id, n.value) AS attrs,
@@ -70,6 +71,8 @@ public struct EntityReader {
         FROM sluice.entity_values_ingest v
         JOIN sluice.attributes a ON a.tenant_id = v.tenant_id AND a.attribute_id = v.attribute_id
         WHERE v.tenant_id = e.tenant_id AND v.entity_id = e.entity_id AND a.is_hot
+          AND ((extract(epoch FROM v.observed_at) * 1000000)::bigint
+            >= (j.hot_times -> v.attribute_id::text)::bigint) IS NOT FALSE
         ORDER BY v.attribute_id, v.observed_at DESC, v.seq DESC) AS n) AS s ON true
     """
 

@@ -38,42 +38,47 @@ public final class EntityReads {
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
   ) async throws(StorageError) -> (entity: HotEntity, proof: ReadProof) {
+    guard requirement.includesStaged else {
+      let cell = WaitCell<Result<(entity: HotEntity, proof: ReadProof), StorageError>>()
+      return try await cell.wait {
+        ask(key, tenant: tenant, requirement, deadline: deadline) { cell.resume($0) }
+      }.get()
+    }
     pointReadCount += 1
-    guard let cached = cache?.inUse, let required = try router.requiredOfCache(requirement) else {
-      return try await points.entity(key, tenant: tenant, requirement, deadline: deadline)
-    }
-    let found = try await cached.entity(key, tenant: tenant, required: required) {
-      (key) throws(StorageError) in
-      try await points.find(key, tenant: tenant, requirement, deadline: deadline)
-    }
-    return try PointReads.existing(found)
+    return try await points.entity(key, tenant: tenant, requirement, deadline: deadline)
   }
 
-  /// Asks for one entity without a task that waits for it, where that can be.
+  /// Asks for one entity, without what is staged and without a task that waits for it.
   ///
   /// - Parameters:
   ///   - key: its id or its name.
   ///   - tenant: whose.
   ///   - requirement: how fresh.
   ///   - deadline: until when.
-  ///   - done: is called once, in a later turn of the loop, with what `entity` would have returned
-  ///     or thrown.
-  /// - Returns: false when a cache must be asked first, or what is staged: nothing was done.
+  ///   - done: is called once, at once or in a later turn of the loop, with what `entity` would
+  ///     have returned or thrown.
   public func ask(
     _ key: EntityReader.Key,
     tenant: Int32,
     _ requirement: ReadRequirement,
     deadline: MonotonicTime,
     _ done: @escaping (Result<(entity: HotEntity, proof: ReadProof), StorageError>) -> Void
-  ) -> Bool {
-    guard !requirement.includesStaged, requirement.level == .strong || cache?.inUse == nil else {
-      return false
-    }
+  ) {
     pointReadCount += 1
-    points.ask(key, tenant: tenant, requirement, deadline: deadline) { answer in
+    func read(_ key: EntityReader.Key, _ done: @escaping (CachedEntities.Answer) -> Void) {
+      points.ask(key, tenant: tenant, requirement, deadline: deadline, done)
+    }
+    func tell(_ answer: CachedEntities.Answer) {
       done(Result { () throws(StorageError) in try PointReads.existing(answer.get()) })
     }
-    return true
+    do throws(StorageError) {
+      guard let cached = cache?.inUse, let required = try router.requiredOfCache(requirement) else {
+        return read(key, tell)
+      }
+      cached.entity(key, tenant: tenant, required: required, read, tell)
+    } catch {
+      done(.failure(error))
+    }
   }
 
   /// Runs a query of those that wait for one.

@@ -9,9 +9,6 @@ public import EventLoop
 /// what each of them may expect. Readers are functions to call back: a task for each would cost
 /// more than its share of the query. Confined to its loop's thread.
 public final class PointReads {
-  /// What one read brought.
-  typealias Answer = Result<CachedEntities.Found, StorageError>
-
   /// Reads answered.
   public private(set) var readCount: Int64 = 0
   /// Queries that answered them.
@@ -41,7 +38,7 @@ public final class PointReads {
   private struct Entry {
     let key: EntityReader.Key
     let deadline: MonotonicTime
-    let done: (Answer) -> Void
+    let done: (CachedEntities.Answer) -> Void
   }
 
   private final class Queue {
@@ -99,7 +96,7 @@ public final class PointReads {
     tenant: Int32,
     _ requirement: ReadRequirement,
     deadline: MonotonicTime,
-    _ done: @escaping (Answer) -> Void
+    _ done: @escaping (CachedEntities.Answer) -> Void
   ) {
     precondition(!requirement.includesStaged, "what is staged is read one by one")
     readCount += 1
@@ -135,7 +132,7 @@ public final class PointReads {
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
   ) async throws(StorageError) -> CachedEntities.Found {
-    let cell = WaitCell<Answer>()
+    let cell = WaitCell<CachedEntities.Answer>()
     return try await cell.wait {
       ask(key, tenant: tenant, requirement, deadline: deadline) { cell.resume($0) }
     }.get()
@@ -205,7 +202,7 @@ public final class PointReads {
     _ keys: [EntityReader.Key],
     _ kind: Class,
     _ deadline: MonotonicTime
-  ) async -> [Answer] {
+  ) async -> [CachedEntities.Answer] {
     queryCount += 1
     do throws(StorageError) {
       let (found, proof) = try await reader.smallEntities(
@@ -214,7 +211,7 @@ public final class PointReads {
         kind.requirement,
         deadline: deadline
       )
-      var answers: [Answer] = []
+      var answers: [CachedEntities.Answer] = []
       answers.reserveCapacity(found.count)
       for (key, found) in zip(keys, found) {
         switch found {
@@ -234,7 +231,7 @@ public final class PointReads {
     _ key: EntityReader.Key,
     _ kind: Class,
     _ deadline: MonotonicTime
-  ) async -> Answer {
+  ) async -> CachedEntities.Answer {
     queryCount += 1
     do throws(StorageError) {
       let (entities, proof) = try await reader.entities(

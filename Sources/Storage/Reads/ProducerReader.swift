@@ -31,11 +31,19 @@ public struct ProducerReader {
     self.pool = pool
   }
 
-  /// Producers behind `id` in the order of their ids, at most `limit`.
+  /// Producers in the order of their ids.
   ///
+  /// - Parameters:
+  ///   - tenant: whose.
+  ///   - only: this one alone; nil for all of them.
+  ///   - id: those behind it; nil from the first on.
+  ///   - limit: at most so many.
+  ///   - deadline: until when.
+  /// - Returns: what the database knows of each.
   /// - Throws: `.postgres`.
   public func producers(
     tenant: Int32,
+    only: ProducerID?,
     after id: ProducerID?,
     limit: Int,
     deadline: MonotonicTime
@@ -54,11 +62,15 @@ public struct ProducerReader {
          WHERE l.tenant_id = p.tenant_id AND l.producer_id = p.producer_id)
       FROM sluice.producer_state p
       WHERE p.tenant_id = $1 AND ($2::uuid IS NULL OR p.producer_id > $2)
+        AND ($4::uuid IS NULL OR p.producer_id = $4)
       ORDER BY p.producer_id LIMIT $3
       """
     return try await rows(
       sql,
-      [.int32(tenant), id.map { .uuid($0.bytes) } ?? .null, .int64(Int64(limit))],
+      [
+        .int32(tenant), id.map { .uuid($0.bytes) } ?? .null, .int64(Int64(limit)),
+        only.map { .uuid($0.bytes) } ?? .null,
+      ],
       deadline
     ) { result, row throws(PostgresError) in
       guard let producer = ProducerReader.id(result, row) else {

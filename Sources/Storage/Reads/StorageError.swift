@@ -14,14 +14,12 @@ public enum StorageError: Error, Equatable, Sendable {
   case primarySilent
   /// No replica qualifies, and the primary's part for other reads than STRONG is in use.
   case fallbackBudgetSpent
-  /// The freshness token is not one of ours.
-  case badToken
   /// The freshness token is of another cluster.
-  case tokenOfOtherCluster
+  case tokenOfOtherCluster(NamedToken)
   /// The freshness token is of another timeline: positions cannot be compared.
-  case tokenOfOtherTimeline
+  case tokenOfOtherTimeline(NamedToken)
   /// The freshness token is ahead of the primary.
-  case tokenAhead
+  case tokenAhead(NamedToken)
   /// The page token was altered or belongs to another request.
   case badPageToken
   /// There is no such entity; `index` is its place in a request for many.

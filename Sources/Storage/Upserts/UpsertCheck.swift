@@ -47,13 +47,26 @@ public struct UpsertCheck {
     _ limits: ValueLimits,
     nowUnixMicroseconds now: Int64
   ) -> Finding? {
+    var values = upsert.values
     for (index, value) in upsert.values.enumerated() where value.value == nil {
-      // No column can hold what is not there.
-      guard catalog.type(of: value.attributeID) != nil else {
+      guard let type = catalog.type(of: value.attributeID) else {
         return Finding(index: index, reason: .unknownAttribute)
       }
+      // No column can hold what is not there, and its time counts all the same.
+      values[index].value = UpsertCheck.harmless(type)
     }
-    return UpsertCheck(upsert.values).finding(upsert, catalog, limits, now)
+    return UpsertCheck(values).finding(upsert, catalog, limits, now)
+  }
+
+  /// A value that nothing but its time can be wrong with.
+  private static func harmless(_ type: ValueType) -> StoredValue {
+    switch type {
+    case .number: .number(0)
+    case .integer: .integer(0)
+    case .flag: .flag(false)
+    case .label: .label("")
+    case .document: .document("null")
+    }
   }
 
   private init(_ values: [UpsertValue]) {

@@ -67,6 +67,9 @@ public struct BatchView: ~Escapable {
   /// How many values the columns hold, says the client.
   public private(set) var count: UInt32 = 0
 
+  /// Sequence number of the last value; below the first one's when there are none or too many.
+  public var lastSeq: UInt64 { firstSeq &+ UInt64(count) &- 1 }
+
   /// CRC-32C of `columns`, says the client.
   public private(set) var crc32c: UInt32 = 0
 

@@ -10,10 +10,14 @@ public struct ListProducersRequest: WireMessage, Equatable {
   /// From the last answer, empty at first.
   public var pageToken: [UInt8]
 
+  /// 16 bytes, only this one; empty for all.
+  public var producerID: [UInt8]
+
   /// Makes a message; what is left out has its default.
-  public init(pageSize: Int32 = 0, pageToken: [UInt8] = []) {
+  public init(pageSize: Int32 = 0, pageToken: [UInt8] = [], producerID: [UInt8] = []) {
     self.pageSize = pageSize
     self.pageToken = pageToken
+    self.producerID = producerID
   }
 
   /// Unpacks a message and copies it out.
@@ -35,6 +39,7 @@ public struct ListProducersRequest: WireMessage, Equatable {
     try unsafe Field.check(c.pointee.base)
     pageSize = unsafe c.pointee.page_size
     pageToken = unsafe Field.bytes(c.pointee.page_token)
+    producerID = unsafe Field.bytes(c.pointee.producer_id)
   }
 
   func build(
@@ -43,6 +48,7 @@ public struct ListProducersRequest: WireMessage, Equatable {
     let c = try unsafe arena.make(sluice__v1__list_producers_request__init)
     unsafe c.pointee.page_size = pageSize
     unsafe c.pointee.page_token = try arena.binary(pageToken)
+    unsafe c.pointee.producer_id = try arena.binary(producerID)
     return unsafe c
   }
 }

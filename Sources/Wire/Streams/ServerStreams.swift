@@ -1,5 +1,5 @@
-/// The streams of one server connection: decides what every frame means, and does nothing (server
-/// rules 1 to 7 and 11 of WIRE.md).
+/// The streams of one server connection: decides what every frame means, and does nothing
+/// (Proto/ttrpc/ttrpc.proto).
 ///
 /// The caller acts on what `receive` returns and reports every ending of its own with `end`.
 /// Whoever takes a stream out of the table first, a failure decided here or the end of the handler,

@@ -107,7 +107,7 @@ struct AggregateCommand: ParsableCommand {
       allowExpensive: cost.allowExpensive
     )
     switch every {
-    case .width(let width): request.bucketWidthMicroseconds = width.wholeMilliseconds * 1_000
+    case .width(let width): request.bucketWidthMicroseconds = width.wholeMicroseconds
     case .calendar(let unit): request.bucketUnit = unit
     }
     return request

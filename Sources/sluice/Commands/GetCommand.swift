@@ -35,10 +35,30 @@ struct GetCommand: ParsableCommand {
     try GatewaySession.run(gateway, isMonotonic: false) { session in
       let response = try await session.getEntity(request)
       let entity = response.entity ?? Entity()
-      let names = entity.values.map(\.name)
-      let catalog = names.isEmpty ? [] : try await session.attributes(names)
+      let catalog = await Self.catalog(of: entity, session)
       let printer = EntityPrinter(entity: entity, catalog: catalog, freshness: response.freshness)
       try printer.print(format)
+    }
+  }
+}
+
+extension GetCommand {
+  /// The attributes of an entity's values, in their order.
+  ///
+  /// The answer is there already, perhaps from a replica or the cache while the primary is away: it
+  /// is shown without its units rather than not at all.
+  private static func catalog(
+    of entity: Entity,
+    _ session: GatewaySession
+  ) async -> [Attribute] {
+    do {
+      return try await session.attributes(entity.values.map(\.name), within: .seconds(2))
+    } catch {
+      let reason = CommandFailure(error)
+      StandardStream.error.note("the units of the values cannot be shown: \(reason)\n")
+      return entity.values.map {
+        Attribute(attributeID: $0.attributeID, name: $0.name, valueType: ValueType($0.value))
+      }
     }
   }
 }

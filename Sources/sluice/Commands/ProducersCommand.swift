@@ -15,14 +15,19 @@ struct ProducersCommand: ParsableCommand {
       Examples:
         sluice producers
         sluice producers --json
+        sluice producers 5f0c1d3a9b7e4c2d8a6f1e2d3c4b5a69
       """
   )
+
+  @Argument(help: "Only this one: 32 hexadecimal digits.", transform: OptionText.producerID)
+  var producer: [UInt8]?
 
   @OptionGroup(title: "Output") var output: OutputOptions
   @OptionGroup(title: "Gateway") var gateway: GatewayOptions
 
   func run() throws {
     let format = output.format
+    let producerID = producer ?? []
     try GatewaySession.run(gateway) { session in
       var printer = ListPrinter(
         format,
@@ -30,7 +35,7 @@ struct ProducersCommand: ParsableCommand {
         "producers",
         singular: "producer"
       )
-      var request = ListProducersRequest()
+      var request = ListProducersRequest(producerID: producerID)
       repeat {
         let page = try await session.listProducers(request)
         for producer in page.producers {

@@ -70,8 +70,18 @@ struct GatewaySession: Sendable {
   /// - Throws: `ClientError`, or a failure that names the entity when there is none.
   func entity(_ name: String) async throws -> NamedEntity {
     if let id = Self.numericID(name) {
-      let key = try await getEntity(GetEntityRequest(by: .entityID(id))).entity?.externalKey
-      return NamedEntity(id: id, key: key ?? name)
+      // A name, not a reading: what is read next need not be as new as this answer.
+      let response: GetEntityResponse = try await explaining(Self.missing(entity: name)) {
+        () async throws(ClientError) in
+        let request = GetEntityRequest(by: .entityID(id))
+        return try await client.call(
+          "sluice.v1.EntityService",
+          "GetEntity",
+          request,
+          within: timeout
+        )
+      }
+      return NamedEntity(id: id, key: response.entity?.externalKey ?? name)
     }
     let response: ResolveEntitiesResponse = try await explaining(Self.missing(entity: name)) {
       () async throws(ClientError) in
@@ -128,8 +138,27 @@ struct GatewaySession: Sendable {
 
   /// Attributes that exist, in the order of their names.
   ///
+  /// - Parameters:
+  ///   - names: each of which must exist.
+  ///   - limit: how long one call may take; as the user said when it is left out.
+  /// - Returns: an attribute for each name.
   /// - Throws: `ClientError`; NOT_FOUND when one of them does not exist.
-  func attributes(_ names: [String]) async throws -> [Attribute] {
+  func attributes(_ names: [String], within limit: Duration? = nil) async throws -> [Attribute] {
+    var found: [Attribute] = []
+    for start in stride(from: 0, to: names.count, by: Self.namesAtOnce) {
+      let part = Array(names[start..<min(start + Self.namesAtOnce, names.count)])
+      found += try await attributes(part: part, within: limit ?? timeout)
+    }
+    return found
+  }
+
+  /// Names that one ResolveAttributes takes. Proto/sluice/v1/catalog.proto
+  private static let namesAtOnce = 1_000
+
+  private func attributes(
+    part names: [String],
+    within limit: Duration
+  ) async throws -> [Attribute] {
     let list = names.map { "'\($0)'" }.joined(separator: ", ")
     let missing = names.count == 1 ? "there is no attribute \(list)" : "not all of \(list) exist"
     let response: ResolveAttributesResponse = try await explaining(
@@ -139,7 +168,7 @@ struct GatewaySession: Sendable {
         "sluice.v1.CatalogService",
         "ResolveAttributes",
         ResolveAttributesRequest(attributes: names.map { AttributeSpec(name: $0) }),
-        within: timeout
+        within: limit
       )
     }
     guard response.attributes.count == names.count else {

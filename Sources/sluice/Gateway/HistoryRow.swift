@@ -102,6 +102,18 @@ extension PointType {
 }
 
 extension ValueType {
+  /// The type of a value.
+  init(_ value: Value?) {
+    switch value {
+    case .number: self = .number
+    case .integer: self = .integer
+    case .flag: self = .flag
+    case .label: self = .label
+    case .document: self = .document
+    case nil: self = .unspecified
+    }
+  }
+
   /// The name that `--types` and CSV files use.
   var name: String {
     switch self {

@@ -62,4 +62,12 @@ enum OptionText {
     }
     return number
   }
+
+  /// The id of a producer, as `sluice producers` prints it.
+  static let producerID: @Sendable (String) throws -> [UInt8] = { text in
+    guard let bytes = Hexadecimal.bytes(text), bytes.count == 16 else {
+      throw ValidationError("'\(text)' is no producer: 32 hexadecimal digits were expected")
+    }
+    return bytes
+  }
 }

@@ -1,5 +1,6 @@
 """Unary calls and health, as a client of any language sees them."""
 
+import struct
 import time
 import uuid
 
@@ -17,6 +18,7 @@ from protocol import (
     CallError,
     admin_pb2,
     catalog_pb2,
+    columns_pb2,
     entity_pb2,
     error_of,
     health_pb2,
@@ -408,6 +410,148 @@ def _():
         opened.wait_durable(3)
         answer = get_entity(opened.connection, entity_id=fixture.entity)
         equal([value.value.number for value in answer.entity.values], [1.0])
+
+
+def forged(token, cluster=0, timeline=0, lsn=0):
+    """A token of another history or of the future."""
+    parts = struct.unpack(">BQIQQ", token[:-4])
+    version, own_cluster, own_timeline, position, seen = parts
+    own = (own_cluster ^ cluster, own_timeline + timeline, position + lsn, seen + lsn)
+    body = struct.pack(">BQIQQ", version, *own)
+    value = 0xCBF29CE484222325  # FNV-1a
+    for byte in body:
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return body + struct.pack(">I", (value ^ value >> 32) & 0xFFFFFFFF)
+
+
+@test("a token that cannot be used is named: that of the level, or the floor by its place")
+def _():
+    with connect() as connection:
+        fixture = Fixture(connection)
+        token = get_entity(connection, entity_id=fixture.entity).freshness.as_of_token
+        equal(forged(token), token, "a token made here")
+
+        def read(level, token, floors=()):
+            options = read_pb2.ReadOptions(level=level, token=token, floor_tokens=floors)
+            return connection.call(
+                "sluice.v1.EntityService",
+                "GetEntity",
+                entity_pb2.GetEntityRequest(entity_id=fixture.entity, read=options),
+                entity_pb2.GetEntityResponse,
+            )
+
+        at_least_token, strong = read_pb2.READ_LEVEL_AT_LEAST, read_pb2.READ_LEVEL_STRONG
+        for reason, other in (
+            ("TOKEN_OF_OTHER_CLUSTER", forged(token, cluster=1)),
+            ("TOKEN_OF_OTHER_TIMELINE", forged(token, timeline=1)),
+            ("TOKEN_AHEAD", forged(token, lsn=2**40)),
+        ):
+            for field, *arguments in (
+                ("read.token", at_least_token, other, [token]),
+                ("read.floor_tokens[1]", at_least_token, token, [token, other]),
+                ("read.floor_tokens[0]", strong, b"", [other, token]),
+            ):
+                error = refuse(FAILED_PRECONDITION, reason, read, *arguments)
+                equal(error.info.metadata["field"], field, reason)
+        bad = (INVALID_ARGUMENT, "BAD_TOKEN", read)
+        refuse(*bad, at_least_token, b"x", field="read.token")
+        refuse(*bad, strong, b"", [token] * 3 + [token[:-1]], field="read.floor_tokens[3]")
+
+
+def upsert(connection, attribute, value=None, **fields):
+    written = entity_pb2.AttributeValue(attribute_id=attribute, value=value)
+    return connection.call(
+        "sluice.v1.EntityService",
+        "UpsertEntity",
+        entity_pb2.UpsertEntityRequest(values=[written], **fields),
+        entity_pb2.UpsertEntityResponse,
+    )
+
+
+@test("UpsertEntity: taking an attribute away in the far future or past is refused")
+def _():
+    with connect() as connection:
+        fixture = Fixture(connection, hot=True)
+        for attribute in fixture.attribute.values():
+            for reason, time_us in (
+                ("TIME_IN_FUTURE", 4_070_908_800_000_000),
+                ("TIME_IN_FUTURE", 2**63 - 1),
+                ("TIME_OUT_OF_RANGE", -(2**63)),
+            ):
+                refuse(
+                    INVALID_ARGUMENT,
+                    reason,
+                    upsert,
+                    connection,
+                    attribute,
+                    entity_id=fixture.entity,
+                    observed_at_unix_us=time_us,
+                    field="observed_at_unix_us",
+                )
+        number = columns_pb2.Value(number=1.0)
+        upsert(connection, fixture.attribute[NUMBER], number, entity_id=fixture.entity)
+        found = get_entity(connection, entity_id=fixture.entity).entity.values
+        equal([value.value.number for value in found], [1.0])
+
+
+def list_entities(connection, **fields):
+    request = entity_pb2.ListEntitiesRequest(
+        read=read_pb2.ReadOptions(level=read_pb2.READ_LEVEL_STRONG), **fields
+    )
+    return connection.call(
+        "sluice.v1.EntityService", "ListEntities", request, entity_pb2.ListEntitiesResponse
+    )
+
+
+@test("ListEntities: a document that cannot be stored is BAD_FILTER, with its step")
+def _():
+    with connect() as connection:
+        fixture = Fixture(connection, hot=True)
+
+        def equals(document):
+            comparison = entity_pb2.Comparison(
+                attribute_id=fixture.attribute[DOCUMENT],
+                relation=entity_pb2.RELATION_EQUAL,
+                value=columns_pb2.Value(document=document),
+            )
+            return entity_pb2.FilterStep(comparison=comparison)
+
+        def find(*steps):
+            step_filter = entity_pb2.EntityFilter(steps=steps)
+            return list_entities(
+                connection, external_key_prefix=fixture.key.encode(), filter=step_filter
+            )
+
+        one, both = equals(b"{}"), entity_pb2.FilterStep(all=2)
+        for document in (b"", b"{", b'"\\u0000"', b"[" * 1_000 + b"]" * 1_000, b"1e999999999"):
+            steps = (one, equals(document), both)
+            refuse(INVALID_ARGUMENT, "BAD_FILTER", find, *steps, field="filter.steps[1]")
+        equal(len(find(one).entities), 0)
+
+
+@test("ListEntities by the longest labels: a page fits into a frame together with its token")
+def _():
+    with connect() as connection:
+        fixture = Fixture(connection, hot=True)
+        prefix, attribute = fixture.key.encode() + b".", fixture.attribute[LABEL]
+        keys = [prefix + b"%02d" % number for number in range(70)]
+        for number, key in enumerate(keys):
+            label = columns_pb2.Value(label=(b"%02d" % number).ljust(65_536, b"x"))
+            upsert(connection, attribute, label, external_key=key)
+        found, token = [], b""
+        while True:
+            page = list_entities(
+                connection,
+                external_key_prefix=prefix,
+                order_by_attribute_id=attribute,
+                descending=True,
+                page_token=token,
+            )
+            found += [entity.external_key.encode() for entity in page.entities]
+            token = page.next_page_token
+            if not token:
+                break
+        equal(found, keys[::-1], "keys")
 
 
 @test("AdminService tells version, state and figures with units")

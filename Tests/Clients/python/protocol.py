@@ -65,7 +65,7 @@ class CallError(Exception):
         return self.info.reason if self.info else None
 
     def check(self, code, reason=None, field=None):
-        """What every error must have (WIRE.md, "Errors"), and what this one must have."""
+        """What every error must have, and what this one must have."""
         text = f"{self}, reason {self.reason}"
         codes = code if isinstance(code, tuple) else (code,)
         assert self.code in codes, f"{text}; expected code {code}"

@@ -895,6 +895,35 @@ def _():
             equal(later.rejects, {2: 1}, "rejects of the repeated batch")
 
 
+@test("what was rejected is told again to a client that has lost the ack, at Open or with an overlap")
+def _():
+    with session() as (opened, fixture):
+        bad = (NUMBER, 2**60, fixture.attribute[NUMBER], 5, 1.0)
+        opened.batch(1, [*fixture.numbers(1, 1), bad])
+        opened.wait_durable(2)
+        with connect() as connection:
+            later = Session(connection)
+            later.open(opened.producer, lowest_held=1)
+            later.wait(lambda ack: later.rejects == {2: 1})
+            equal(later.ack.counts.duplicate, 0, "duplicates")
+        with connect() as connection:
+            later = Session(connection)
+            later.open(opened.producer)
+            later.batch(2, [bad, *fixture.numbers(3, 1)])
+            later.wait_durable(3)
+            later.end()
+            equal(later.rejects, {2: 1}, "rejects of the prefix")
+            counts = later.ack.counts
+            equal((counts.written, counts.rejected, counts.duplicate), (1, 0, 1), "counts")
+        with connect() as connection:
+            later = Session(connection)
+            later.open(opened.producer, lowest_held=4)
+            later.batch(4, fixture.numbers(4, 1))
+            later.wait_durable(4)
+            later.end()
+            equal(later.rejects, {}, "rejects that nobody asked for")
+
+
 @test("a gap is GAP and says what was expected")
 def _():
     with session() as (opened, fixture):

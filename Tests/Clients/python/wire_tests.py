@@ -1,4 +1,4 @@
-"""The server rules of WIRE.md, seen from outside: literal bytes over a raw socket."""
+"""The rules of Proto/ttrpc/ttrpc.proto, seen from outside: literal bytes over a raw socket."""
 
 import struct
 import threading

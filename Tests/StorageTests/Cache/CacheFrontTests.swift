@@ -10,9 +10,11 @@ struct CacheFlightTests {
   @Test("who comes to a flight that has ended does not wait")
   func ended() async throws {
     try await onLoop { loop in
-      let flight = CacheFlight()
+      let flight = CacheFlight(on: loop)
       flight.end(nil)
-      guard case .nothing = await flight.follow(until: soon(), on: loop) else {
+      var ending: CacheFlight.Ending?
+      flight.follow(until: soon()) { ending = $0 }
+      guard case .nothing? = ending else {
         Issue.record("it waited")
         return
       }

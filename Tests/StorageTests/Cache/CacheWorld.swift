@@ -121,6 +121,20 @@ extension CacheLookup {
 }
 
 extension ReadCache {
+  /// The same for a task that waits.
+  func lookup(_ key: CacheKey, required: FreshnessToken) async -> CacheLookup {
+    let cell = WaitCell<Bool>()
+    var found: CacheLookup?
+    _ = await cell.wait {
+      lookup(key, required: required) {
+        found = $0
+        cell.resume(true)
+      }
+    }
+    guard let found else { preconditionFailure("called back without an answer") }
+    return found
+  }
+
   /// A lookup that must miss and is filled.
   func put(
     _ key: CacheKey,

@@ -123,8 +123,8 @@ struct CachedEntitiesTests {
       _ key: EntityReader.Key,
       _ required: UInt64
     ) async throws -> (entity: HotEntity?, proof: ReadProof) {
-      try await cached.entity(key, tenant: 1, required: world.token(required)) {
-        (key) throws(StorageError) in (find(key), proof)
+      try await cached.entity(key, required: world.token(required)) { [self] key, done in
+        done(.success((find(key), proof)))
       }
     }
 
@@ -284,8 +284,8 @@ struct CachedEntitiesTests {
       let shop = Shop(world)
       for count in 1...2 as ClosedRange<UInt64> {
         await #expect(throws: StorageError.notPrimary) {
-          try await shop.cached.entity(.id(2), tenant: 1, required: world.token(100)) {
-            (_) throws(StorageError) in throw .notPrimary
+          try await shop.cached.entity(.id(2), required: world.token(100)) { _, done in
+            done(.failure(.notPrimary))
           }
         }
         #expect(shop.cached.cache.statistics.misses == [.absent: count])
@@ -319,5 +319,19 @@ struct CachedEntitiesTests {
       let many = try await shop.get([.id(7)], 100)
       #expect(many.entities == shop.entities && many.proof.cache == .miss)
     }
+  }
+}
+
+extension CachedEntities {
+  /// An entity of tenant 1, for a task that waits.
+  fileprivate func entity(
+    _ key: EntityReader.Key,
+    required: FreshnessToken,
+    _ read: @escaping Read
+  ) async throws -> Found {
+    let cell = WaitCell<Answer>()
+    return try await cell.wait {
+      entity(key, tenant: 1, required: required, read) { cell.resume($0) }
+    }.get()
   }
 }

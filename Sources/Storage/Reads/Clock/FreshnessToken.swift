@@ -1,4 +1,4 @@
-// A position in the history of one cluster, opaque to clients (CONSISTENCY.md, "Why an LSN clock").
+// A position in the history of one cluster, opaque to clients.
 
 /// Everything acknowledged up to a log position of one timeline of one cluster.
 public struct FreshnessToken: Equatable, Sendable {

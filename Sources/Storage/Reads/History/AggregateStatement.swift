@@ -64,8 +64,7 @@ struct AggregateStatement {
     ]
     if aggregate.hasDeviation { figures.append("stddev_samp(plain)") }
     for fraction in aggregate.percentiles {
-      let fraction = parameters.add(.double(fraction))
-      figures.append("percentile_cont(\(fraction)) WITHIN GROUP (ORDER BY plain)")
+      figures.append(AggregateStatement.percentile(parameters.add(.double(fraction))))
     }
     if hasIntegers { figures += IntegerFigures.columns }
     let columns = "SELECT entity_id, attribute_id, observed_at, number, integer"
@@ -74,7 +73,9 @@ struct AggregateStatement {
       SELECT entity_id, attribute_id, bucket, \(figures.joined(separator: ", "))
       FROM (
         SELECT entity_id, attribute_id, observed_at, integer, value,
-          CASE WHEN value <> 'NaN' THEN value END AS plain, \(bucket) AS bucket
+          CASE WHEN value <> 'NaN' THEN value END AS plain,
+          CASE WHEN abs(value) BETWEEN 9e291 AND 'Infinity' THEN value / 2 END AS half,
+          \(bucket) AS bucket
         FROM (
           SELECT entity_id, attribute_id, observed_at, integer,
             coalesce(number, integer::float8) AS value
@@ -84,5 +85,24 @@ struct AggregateStatement {
       LIMIT \(parameters.add(.int64(Int64(bucketsMax) + 1)))
       """
     return PostgresStatement(sql, parameters.values)
+  }
+
+  /// A percentile between the two values it lies between.
+  ///
+  /// PostgreSQL computes low + part * (high - low). Where low is infinite that is NaN, and one of
+  /// the two is taken instead. Where the difference is beyond a double that is infinite, and it is
+  /// computed of halves: one of the two is below zero then and one above, both by at least 2^970
+  /// (9.98e291), and so are all others of the bucket, which lie outside of them. Only such values
+  /// have a half: where there are none, nothing more is sorted. The first two share one sort.
+  private static func percentile(_ fraction: String) -> String {
+    let between = "percentile_cont(\(fraction)) WITHIN GROUP (ORDER BY plain)"
+    return """
+      CASE WHEN \(between) = 'NaN'
+          THEN percentile_disc(\(fraction)) WITHIN GROUP (ORDER BY plain)
+        WHEN \(between) = 'Infinity' AND count(half) = count(plain)
+          THEN 2 * percentile_cont(\(fraction)) WITHIN GROUP (ORDER BY half)
+            FILTER (WHERE half IS NOT NULL)
+        ELSE \(between) END
+      """
   }
 }

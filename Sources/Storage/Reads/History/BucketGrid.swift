@@ -111,9 +111,10 @@ public struct BucketGrid: Equatable, Sendable {
     switch step {
     case .calendar(let unit):
       let step = unit == .quarter ? "3 months" : "1 \(unit.rawValue)"
+      // A day that a zone has skipped begins with the one behind it.
       return PostgresStatement(
         """
-        SELECT local AT TIME ZONE \(zone) AS bucket FROM \(local(unit, every: step))
+        SELECT DISTINCT local AT TIME ZONE \(zone) AS bucket FROM \(local(unit, every: step))
         WHERE local AT TIME ZONE \(zone) < \(end) ORDER BY bucket
         """,
         parameters.values

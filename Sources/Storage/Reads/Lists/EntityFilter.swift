@@ -98,6 +98,8 @@ public enum FilterProblem: String, Sendable {
   case wrongType = "compares with a value of another type than the attribute's"
   /// Flags and documents have no order, only labels have a prefix.
   case relationUnfit = "compares in a way that the attribute's type does not have"
+  /// No document that is stored can be the same.
+  case badDocument = "compares with what is no JSON, or none that can be stored"
   /// Flags, documents.
   case notOrderable = "is of a type that has no order"
 }

@@ -96,6 +96,13 @@ struct FilterSQL {
     guard (value == nil) == (relation == .exists) else { return .valueMissing }
     guard let value else { return nil }
     guard value.valueType == type else { return .wrongType }
+    if case .document(let text) = value {
+      let bytes = Array(text.utf8)
+      // PostgreSQL would end the whole read.
+      guard JSONText.reason(bytes.span, depthMax: ValueLimits().documentDepth) == nil else {
+        return .badDocument
+      }
+    }
     switch relation {
     case .exists, .equal, .notEqual: return nil
     case .less, .lessOrEqual, .greater, .greaterOrEqual:

@@ -1,7 +1,6 @@
 internal import EventLoop
 
-// Decides whether a node is asked at all (CONSISTENCY.md, "Circuit breaker"); no I/O, time is a
-// parameter.
+// Decides whether a node is asked at all; no I/O, time is a parameter.
 
 /// What a breaker lets through.
 public enum BreakerState: String, Sendable, Equatable, CaseIterable {

@@ -31,7 +31,7 @@ enum NodeFault: Error {
 
   private static let conflicts: Set<SQLState> = [.serializationFailure, .queryCancelled]
 
-  /// 08*, 53300, 57P01 to 57P03 (CONSISTENCY.md, "Circuit breaker", rule 1).
+  /// 08*, 53300, 57P01 to 57P03: the server is no longer there, or going.
   fileprivate static func isOutage(_ sqlstate: SQLState) -> Bool {
     sqlstate.family == "08"
       || ["53300", "57P01", "57P02", "57P03"].contains(sqlstate.code)

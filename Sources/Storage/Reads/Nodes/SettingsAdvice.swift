@@ -2,7 +2,7 @@ public import EventLoop
 
 // What a server should be set to for reads with a bound, looked at when a gateway starts.
 
-/// Compares a server's settings with what reads count on (CONSISTENCY.md, "Read levels").
+/// Compares a server's settings with what reads count on.
 public enum SettingsAdvice {
   /// One setting and what it should be.
   struct Rule: Sendable {

@@ -1,7 +1,6 @@
 // How many of the primary's read connections others than STRONG reads may use.
 
-/// Keeps reads that replicas cannot answer from flooding the primary (CONSISTENCY.md, "Read
-/// levels", rule 9).
+/// Keeps reads that replicas cannot answer from flooding the primary.
 ///
 /// Where there is no replica the primary is everybody's ordinary source and nothing is limited.
 struct FallbackBudget {

@@ -77,7 +77,11 @@ final class PrimarySource {
     } catch {
       throw .postgres(error)
     }
-    for token in requirement.tokens { try PrimarySource.check(token, answers.token) }
+    // A token must be of this history, and not of its future.
+    for (name, token) in requirement.tokens {
+      try token.check(isOf: answers.token.identity, name)
+      guard token.lsn <= answers.token.lsn else { throw .tokenAhead(name) }
+    }
     return ReadAnswer(
       results: results,
       proof: ReadProof(
@@ -89,15 +93,5 @@ final class PrimarySource {
         waited: .zero
       )
     )
-  }
-
-  /// A token must be of this history, and not of its future.
-  private static func check(
-    _ token: FreshnessToken,
-    _ asOf: FreshnessToken
-  ) throws(StorageError) {
-    guard token.systemIdentifier == asOf.systemIdentifier else { throw .tokenOfOtherCluster }
-    guard token.timeline == asOf.timeline else { throw .tokenOfOtherTimeline }
-    guard token.lsn <= asOf.lsn else { throw .tokenAhead }
   }
 }

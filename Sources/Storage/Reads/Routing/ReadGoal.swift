@@ -21,20 +21,19 @@ struct ReadGoal: Equatable {
     now: MonotonicTime
   ) throws(StorageError) {
     var floor: FreshnessToken?
-    for token in requirement.floors {
-      try ReadGoal.raise(&floor, token.asFloor(of: requirement.level), ring.identity)
-    }
-    if case .atLeast(let token) = requirement.level {
-      try ReadGoal.raise(&floor, token.upToHeld, ring.identity)
+    for (name, token) in requirement.tokens {
+      if let log = ring.identity ?? floor?.identity { try token.check(isOf: log, name) }
+      let needed = name == .ofLevel ? token.upToHeld : token.asFloor(of: requirement.level)
+      ReadGoal.raise(&floor, needed)
     }
     if let session = requirement.sessionToken, requirement.level.heedsSession {
-      guard session.identity == ring.identity ?? session.identity else {
+      guard session.identity == ring.identity ?? floor?.identity ?? session.identity else {
         // A failover lies between, and positions of two histories cannot be compared: the primary
         // has whatever is left of what this connection wrote.
         self.init(kind: .budgetedPrimary, position: nil)
         return
       }
-      try ReadGoal.raise(&floor, session, ring.identity)
+      ReadGoal.raise(&floor, session)
     }
     switch requirement.level {
     case .strong: self.init(kind: .primary, position: nil)
@@ -60,16 +59,8 @@ struct ReadGoal: Equatable {
     return proof.identity == position.identity && proof.lsn >= position.lsn
   }
 
-  /// The higher one of a floor and a token, which must be of the same history.
-  private static func raise(
-    _ floor: inout FreshnessToken?,
-    _ token: FreshnessToken,
-    _ identity: LogIdentity?
-  ) throws(StorageError) {
-    if let known = identity ?? floor?.identity {
-      guard token.systemIdentifier == known.systemIdentifier else { throw .tokenOfOtherCluster }
-      guard token.timeline == known.timeline else { throw .tokenOfOtherTimeline }
-    }
+  /// The higher one of a floor and a token of the same history.
+  private static func raise(_ floor: inout FreshnessToken?, _ token: FreshnessToken) {
     if floor.map({ $0.lsn < token.lsn }) ?? true { floor = token }
   }
 

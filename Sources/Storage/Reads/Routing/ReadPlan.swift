@@ -1,6 +1,6 @@
 // Decides where a read goes next; no I/O.
 
-/// The way of one read over its sources (CONSISTENCY.md, "Read levels").
+/// The way of one read over its sources.
 ///
 /// Ask `next` for a step, do it, tell what stood in the way by `note`, and ask again; a step that
 /// answered ends the read.

@@ -1,6 +1,6 @@
 // What a reader asks for, and the proof it gets back.
 
-/// How fresh an answer must be (CONSISTENCY.md, "Read levels").
+/// How fresh an answer must be (Proto/sluice/v1/read.proto).
 public enum ReadLevel: Equatable, Sendable {
   /// Every write acknowledged before the read arrived.
   case strong
@@ -45,9 +45,28 @@ public struct ReadRequirement: Equatable, Sendable {
   }
 
   /// All tokens that the reader named.
-  var tokens: [FreshnessToken] {
-    guard case .atLeast(let token) = level else { return floors }
-    return floors + [token]
+  var tokens: [(name: NamedToken, token: FreshnessToken)] {
+    var tokens = floors.enumerated().map { (name: NamedToken.floor($0), token: $1) }
+    if case .atLeast(let token) = level { tokens.append((name: .ofLevel, token: token)) }
+    return tokens
+  }
+}
+
+/// Which of the tokens that a reader named.
+public enum NamedToken: Equatable, Sendable {
+  /// The one of AT_LEAST.
+  case ofLevel
+  /// A floor, by its place.
+  case floor(Int)
+}
+
+extension FreshnessToken {
+  /// Makes sure that its position can be compared with those of a log.
+  ///
+  /// - Throws: `.tokenOfOtherCluster`, `.tokenOfOtherTimeline`, with its name.
+  func check(isOf log: LogIdentity, _ name: NamedToken) throws(StorageError) {
+    guard systemIdentifier == log.systemIdentifier else { throw .tokenOfOtherCluster(name) }
+    guard timeline == log.timeline else { throw .tokenOfOtherTimeline(name) }
   }
 }
 

@@ -1,4 +1,4 @@
-// Tables of the schema `sluice`, as DESIGN.md's data model names them.
+// Tables of the schema `sluice`.
 
 extension Migration {
   static let tables = Migration(
