@@ -71,11 +71,12 @@ struct PointReadTests {
       _ = try await world.lane.write(upsert, deadline: soon())
       let (found, _) = try await world.readers.entities.smallEntities(
         named: [.id(1), .id(2), .id(99)],
+        names: [nil, nil, nil],
         tenant: 1,
         ReadRequirement(.strong),
         deadline: soon()
       )
-      guard case .entity(let small) = found[0], case .large = found[1], case .absent = found[2]
+      guard case .entity(let small) = found[0], case .alone = found[1], case .absent = found[2]
       else {
         Issue.record("one small, one large, one absent were expected")
         return
@@ -91,6 +92,41 @@ struct PointReadTests {
         )
         #expect(read.entity.values.first?.value == value)
       }
+    }
+  }
+
+  @Test("of an entity that was met before only the projection is read, which proves that it exists")
+  func metBefore() async throws {
+    try await UpsertWorld.run { world in
+      _ = await world.write([UpsertWorld.number(1), UpsertWorld.number(2, of: 2)])
+      let database = world.readers.database
+      let reads = world.readers.pointReads()
+      func read(_ id: Int64) async throws -> (name: String, version: Int64)? {
+        let (entity, _) = try await reads.find(
+          .id(id),
+          tenant: 1,
+          ReadRequirement(.strong),
+          deadline: soon()
+        )
+        return entity.map { ($0.externalKey, $0.version) }
+      }
+      #expect(try await read(1)?.name == "e01")
+      #expect(try await read(2)?.name == "e02")
+      // By hand, which nothing in the gateway does: shows that the name was not looked up.
+      try await database.script(
+        "UPDATE sluice.entities SET external_key = 'renamed' WHERE entity_id = 1"
+      )
+      #expect(try await read(1)?.name == "e01")
+      try await database.script("DELETE FROM sluice.entity_jsonb WHERE entity_id = 1")
+      #expect(try await read(1)?.name == "renamed", "without a projection it is looked up")
+      #expect(try await read(1)?.version == 0)
+      try await database.script(
+        """
+        DELETE FROM sluice.entity_jsonb WHERE entity_id = 2;
+        DELETE FROM sluice.entities WHERE entity_id = 2
+        """
+      )
+      #expect(try await read(2) == nil)
     }
   }
 

@@ -27,6 +27,9 @@ final class CacheSession: FlushHandler {
   private let log: (String) -> Void
   private var state = CacheEpoch()
   private var questions: [Question] = []
+  private var isFlushAsked = false
+  /// Calls of lookups that Redis has not answered yet.
+  private var callsUnderWay = 0
   private var beatTimer: TimerID?
   private var isEnded = false
   private var generator = SystemRandomNumberGenerator()
@@ -128,16 +131,16 @@ final class CacheSession: FlushHandler {
 
   // MARK: Lookups
 
-  /// Looks a key up, together with all that come in this turn of the loop.
+  /// Looks a key up, together with others that come in this turn of the loop or while a call is under
+  /// way.
   func ask(
     _ key: CacheKey,
     required: FreshnessToken,
     owner: UInt64,
     _ reply: @escaping (Outcome) -> Void
   ) {
-    if questions.isEmpty { loop.flushBeforeSleep(self) }
     let question = CacheGetQuestion(key: key, required: required.lsn, owner: owner)
-    questions.append(Question(question: question, keys: CacheKeys(required), reply: reply))
+    ask(Question(question: question, keys: CacheKeys(required), reply: reply))
   }
 
   /// Looks many keys up in as few calls.
@@ -149,9 +152,8 @@ final class CacheSession: FlushHandler {
     var waiting = all.count
     guard waiting > 0 else { return [] }
     _ = await cell.wait {
-      if questions.isEmpty { loop.flushBeforeSleep(self) }
       for (place, question) in all.enumerated() {
-        questions.append(
+        ask(
           Question(question: question, keys: keys) { outcome in
             outcomes[place] = outcome
             waiting -= 1
@@ -163,23 +165,60 @@ final class CacheSession: FlushHandler {
     return outcomes
   }
 
+  private func ask(_ question: Question) {
+    questions.append(question)
+    guard !isFlushAsked else { return }
+    isFlushAsked = true
+    loop.flushBeforeSleep(self)
+  }
+
   /// Sends what has gathered.
   func flush() {
-    let all = questions
-    questions.removeAll(keepingCapacity: true)
-    guard redis.isReady else { return all.forEach { $0.reply(.away) } }
-    guard let open = state.open else { return all.forEach { $0.reply(.noEpoch) } }
+    isFlushAsked = false
+    sendNext(beside: 0)
+  }
+
+  /// Sends what may go now; the rest waits for the end of a call.
+  ///
+  /// - Parameter answered: lookups of a call that has just ended, whose callers may come again.
+  private func sendNext(beside answered: Int) {
+    guard redis.isReady else { return refuseAll(.away) }
+    guard let open = state.open else { return refuseAll(.noEpoch) }
     let keys = CacheKeys(open.position)
-    for other in all where other.keys != keys { other.reply(.otherHistory) }
-    let rest = all.filter { $0.keys == keys }
-    for start in stride(from: 0, to: rest.count, by: limits.lookupsPerCall) {
-      send(rest[start..<min(start + limits.lookupsPerCall, rest.count)], open.run, keys)
+    while let count = nextCount(beside: answered) {
+      let batch = questions.prefix(count)
+      questions.removeFirst(count)
+      for other in batch where other.keys != keys { other.reply(.otherHistory) }
+      send(batch.filter { $0.keys == keys }, open.run, keys)
     }
     // Not at the end of the next turn.
     redis.flush()
   }
 
-  private func send(_ batch: ArraySlice<Question>, _ run: String, _ keys: CacheKeys) {
+  /// How many lookups the next call takes; nil when none may go now.
+  ///
+  /// Half of all there are, one call after another: callers that are answered all at once come back
+  /// all at once, and then Redis, gateway and callers would work in turns. Full calls need not wait.
+  private func nextCount(beside answered: Int) -> Int? {
+    guard !questions.isEmpty else { return nil }
+    if questions.count >= limits.lookupsPerCall { return limits.lookupsPerCall }
+    guard callsUnderWay == 0 else { return nil }
+    let count = GroupSize.next(
+      waiting: questions.count,
+      underWay: answered,
+      most: limits.lookupsPerCall
+    )
+    return min(count, questions.count)
+  }
+
+  private func refuseAll(_ outcome: Outcome) {
+    let all = questions
+    questions.removeAll(keepingCapacity: true)
+    for question in all { question.reply(outcome) }
+  }
+
+  private func send(_ batch: [Question], _ run: String, _ keys: CacheKeys) {
+    guard !batch.isEmpty else { return }
     guard let call = gate.admit(now: loop.now) else { return batch.forEach { $0.reply(.away) } }
     let words = CacheProtocol.get(
       batch.map(\.question),
@@ -188,17 +227,19 @@ final class CacheSession: FlushHandler {
       leaseMilliseconds: limits.lease.wholeMilliseconds
     )
     let deadline = loop.now + limits.lookupTimeout
+    callsUnderWay += 1
     redis.run(CacheScripts.get, words, deadline: deadline) { [weak self] result in
       guard let self else { return batch.forEach { $0.reply(.away) } }
+      callsUnderWay -= 1
       report(call, result)
       let answers = decoded(result) { (reply) throws(RedisError) in
         CacheGetAnswers(list: try CacheProtocol.getAnswers(reply, count: batch.count))
       }
+      if answers.map({ $0.list == nil }) ?? false { noteNoEpoch() }
+      // Before these are told, so that Redis is at work meanwhile.
+      sendNext(beside: batch.count)
       guard let answers else { return batch.forEach { $0.reply(.away) } }
-      guard let list = answers.list else {
-        noteNoEpoch()
-        return batch.forEach { $0.reply(.noEpoch) }
-      }
+      guard let list = answers.list else { return batch.forEach { $0.reply(.noEpoch) } }
       for (question, answer) in zip(batch, list) { question.reply(.answer(answer)) }
     }
   }

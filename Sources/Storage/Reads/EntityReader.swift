@@ -110,19 +110,29 @@ public struct EntityReader {
 
   /// Many entities whose documents are small, for readers who each want one.
   ///
+  /// - Parameters:
+  ///   - keys: what they are called.
+  ///   - names: those of ids that are known, one for each key.
+  ///   - tenant: whose.
+  ///   - requirement: how fresh.
+  ///   - deadline: until when.
   /// - Returns: what was found for each key.
   /// - Throws: as `entities(named:)`.
   func smallEntities(
     named keys: [Key],
+    names: [String?],
     tenant: Int32,
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
   ) async throws(StorageError) -> (found: [PointReadStatement.Found], proof: ReadProof) {
-    let statement = PointReadStatement(keys, tenant: tenant)
-    let answer = try await router.read([statement.statement], requirement, deadline: deadline)
-    let result = answer.results[0]
-    let entities = try await decoded(result, 0..<result.rowCount, tenant, deadline)
-    return (try statement.found(result, entities), answer.proof)
+    let statement = PointReadStatement(keys, names: names, tenant: tenant)
+    let answer = try await router.read(statement.statements, requirement, deadline: deadline)
+    var found = statement.nothing
+    for result in answer.results {
+      let entities = try await decoded(result, 0..<result.rowCount, tenant, deadline)
+      try statement.add(result, entities, to: &found)
+    }
+    return (found, answer.proof)
   }
 
   /// A page of a list.

@@ -37,7 +37,7 @@ struct NamedEntitiesStatement {
           SELECT n.*, coalesce(j.version, 0) AS version, j.hot_attrs, j.hot_times,
             count(*) OVER () AS found, row_number() OVER w AS rank,
             sum(coalesce(pg_column_size(j.hot_attrs), 0)) OVER w AS stored
-          FROM (\(KeyLists.sql)) AS n
+          FROM (\(KeyLists.sql(from: 2))) AS n
           LEFT JOIN sluice.entity_jsonb j ON j.tenant_id = $1 AND j.entity_id = n.entity_id
           WINDOW w AS (ORDER BY n.place)) AS p
         WHERE p.rank = 1 OR p.stored <= $6) AS s) AS t

@@ -17,6 +17,7 @@ public final class PointReads {
   private let reader: EntityReader
   /// Runs `runNext` in a task of its own.
   private let start: () -> Void
+  private var names = NamesByID(now: .now())
   /// One for each kind of read that waits or is under way.
   private var queues: [Queue] = []
   /// Whose query `start` was asked for and does not run yet.
@@ -203,21 +204,15 @@ public final class PointReads {
     _ kind: Class,
     _ deadline: MonotonicTime
   ) async -> [CachedEntities.Answer] {
-    queryCount += 1
     do throws(StorageError) {
-      let (found, proof) = try await reader.smallEntities(
-        named: keys,
-        tenant: kind.tenant,
-        kind.requirement,
-        deadline: deadline
-      )
+      let (found, proof) = try await small(keys, kind, deadline)
       var answers: [CachedEntities.Answer] = []
       answers.reserveCapacity(found.count)
       for (key, found) in zip(keys, found) {
         switch found {
         case .entity(let entity): answers.append(.success((entity, proof)))
         case .absent: answers.append(.success((nil, proof)))
-        case .large: answers.append(await large(key, kind, deadline))
+        case .alone: answers.append(await alone(key, kind, deadline))
         }
       }
       return answers
@@ -226,13 +221,43 @@ public final class PointReads {
     }
   }
 
-  /// Reads an entity by itself, since its documents are large.
-  private func large(
+  /// Reads a group, without looking up the names that are known, and keeps those it brings.
+  private func small(
+    _ keys: [EntityReader.Key],
+    _ kind: Class,
+    _ deadline: MonotonicTime
+  ) async throws(StorageError) -> (found: [PointReadStatement.Found], proof: ReadProof) {
+    names.age(now: .now())
+    while true {
+      queryCount += 1
+      let known = keys.map { names.name(of: $0, tenant: kind.tenant) }
+      let (found, proof) = try await reader.smallEntities(
+        named: keys,
+        names: known,
+        tenant: kind.tenant,
+        kind.requirement,
+        deadline: deadline
+      )
+      // After a failover an id may be somebody else's.
+      guard names.isOf(proof.asOf.identity) || known.allSatisfy({ $0 == nil }) else { continue }
+      for (known, found) in zip(known, found) {
+        guard known == nil, case .entity(let entity) = found, entity.version > 0 else { continue }
+        let id = EntityID(tenant: kind.tenant, id: entity.id)
+        names.add(entity.externalKey, of: id, now: .now())
+      }
+      return (found, proof)
+    }
+  }
+
+  /// Reads an entity by itself.
+  private func alone(
     _ key: EntityReader.Key,
     _ kind: Class,
     _ deadline: MonotonicTime
   ) async -> CachedEntities.Answer {
     queryCount += 1
+    // Without a projection its name is looked up the next time, too: only that tells it exists.
+    if case .id(let id) = key { names.remove(EntityID(tenant: kind.tenant, id: id)) }
     do throws(StorageError) {
       let (entities, proof) = try await reader.entities(
         named: [key],
