@@ -134,7 +134,8 @@ struct AggregateZoneTests {
   @Test("what cannot be a zone of the IANA database is refused, by us or by the database")
   func zones() async throws {
     let wrong = [
-      "", "CET", "EST5EDT", "foo/bar5", "Europe/Berlin'", "+02:00", "Etc/UTC;", "Europe/Berlin ",
+      "", "CEST", "EDT", "PST", "cet", "EST5", "localtime", "foo/bar5", "Europe/Berlin'", "+02:00",
+      "Etc/UTC;", "Europe/Berlin ",
       "../etc/passwd", "'; DROP TABLE sluice.entities; --", "Europe/\u{0}", "é/é",
       String(repeating: "a/", count: 33),
     ]
@@ -158,6 +159,70 @@ struct AggregateZoneTests {
           }
           #expect(error == .unknownTimeZone, "\(zone)")
         }
+      }
+    }
+  }
+
+  @Test("every zone that the database lists is one, and is not taken for an abbreviation")
+  func listedZones() async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      // Those two are files of the machine.
+      let listed = try await readers.database.connection.query(
+        "SELECT name FROM pg_timezone_names WHERE name NOT IN ('localtime', 'posixrules')",
+        deadline: soon(.seconds(30))
+      )
+      #expect(listed.rowCount > 300)
+      for row in 0..<listed.rowCount {
+        let name = try #require(listed.text(row: row, column: 0))
+        #expect(TimeZoneName(name) != nil, "\(name)")
+      }
+      // A summer's day of Brussels, from 22:00Z on: the abbreviation's begins at 23:00Z.
+      try await readers.database.script(AggregateZoneTests.hourly)
+      let grid = BucketGrid(.calendar(.day), zone: AggregateZoneTests.zone("CET"))
+      let query = AggregateZoneTests.query(1_719_784_800, 1_719_871_200)
+      let found = try await readers.buckets(query, Aggregate(grid))
+      #expect(found.startsMicroseconds == [1_719_784_800_000_000] && found.counts == [24])
+    }
+  }
+
+  @Test(
+    "where a midnight comes twice no value is before its bucket, and filled buckets are the same",
+    arguments: [
+      ("America/Havana", "2024-11-03T04:30Z"), ("Atlantic/Azores", "2024-10-27T00:30Z"),
+      ("America/Sao_Paulo", "2018-02-18T02:30Z"), ("Asia/Beirut", "2024-10-26T21:30Z"),
+    ]
+  )
+  func doubledMidnight(zone: String, time: String) async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      try await readers.database.script(
+        """
+        INSERT INTO sluice.entity_values (tenant_id, entity_id, attribute_id, observed_at, number)
+          SELECT 1, 1, 1, timestamptz '\(time)' + i * interval '30 minutes', 1
+          FROM generate_series(-100, 100) AS i
+        """
+      )
+      let at = try #require(
+        try await readers.database.value("SELECT extract(epoch FROM timestamptz '\(time)')::int8")
+          .flatMap { Int64($0) }
+      )
+      let steps: [BucketGrid.Step] =
+        BucketGrid.Unit.allCases.map { .calendar($0) }
+        + [.width(24 * AggregateZoneTests.hour), .width(7 * AggregateZoneTests.hour)]
+      // From inside the hour that comes twice, from its second time, from well before.
+      for (start, step) in [at, at + 3_600, at - 40_000].flatMap({ start in
+        steps.map { (start, $0) }
+      }) {
+        let grid = BucketGrid(step, zone: AggregateZoneTests.zone(zone))
+        let query = AggregateZoneTests.query(start, start + 1_800)
+        let found = try await readers.buckets(query, Aggregate(grid))
+        #expect(found.startsMicroseconds.allSatisfy { $0 <= start * 1_000_000 }, "\(start) \(step)")
+        let wide = AggregateZoneTests.query(start, start + 90_000)
+        let some = try await readers.buckets(wide, Aggregate(grid))
+        let filled = try await readers.buckets(wide, Aggregate(grid, fill: .empty))
+        #expect(some.startsMicroseconds == filled.startsMicroseconds, "\(start) \(step)")
+        #expect(some.counts == filled.counts && some.counts.reduce(0, +) == 50)
       }
     }
   }

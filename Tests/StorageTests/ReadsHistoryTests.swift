@@ -95,6 +95,37 @@ struct ReadsHistoryTests {
     }
   }
 
+  @Test("a token of the primary is none of the warehouse, where rows have other places")
+  func tokensOfSources() async throws {
+    try await Readers.run { readers in
+      try await readers.makeAttributes()
+      try await readers.database.script(ReadsHistoryTests.fill)
+      func page(
+        _ level: ReadLevel,
+        _ token: [UInt8]
+      ) async throws(StorageError) -> HistoryPage {
+        try await readers.history.values(
+          ReadsHistoryTests.query,
+          pageToken: token,
+          limit: 10,
+          bytesMax: 1 << 20,
+          scanRowsMax: nil,
+          ReadRequirement(level),
+          deadline: soon()
+        )
+      }
+      let token = try await page(.strong, []).nextPageToken
+      let analytics = ReadLevel.analytics(maxStaleness: .seconds(300))
+      let refused = await storageFailure { () throws(StorageError) in
+        try await page(analytics, token)
+      }
+      #expect(refused == .badPageToken)
+      let absent = await storageFailure { () throws(StorageError) in try await page(analytics, []) }
+      #expect(absent == .noAnalyticsSource)
+      #expect(try await page(.eventual(maxStaleness: .seconds(3)), token).nextPageToken != token)
+    }
+  }
+
   @Test("an altered page token, or one of another request, is refused")
   func tokens() async throws {
     try await Readers.run { readers in

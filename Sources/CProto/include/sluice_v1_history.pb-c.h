@@ -100,6 +100,14 @@ struct  Sluice__V1__QueryHistoryRequest
    * Values a page: 0 is the default of 10,000; more than 50,000 is 50,000.
    */
   int32_t page_size;
+  /*
+   * From the last answer, empty at first. It belongs to this request: entities, attributes, range,
+   * order, include_staged, and whether the level is ANALYTICS; anything else is BAD_PAGE_TOKEN.
+   * Over the pages no value is lost or doubled that was there from the first to the last one. With
+   * include_staged there is one exception: where more values have the same time, entity and attribute
+   * than fit into a page, those that become durable between two such pages may come twice or, in
+   * descending order, be missed.
+   */
   ProtobufCBinaryData page_token;
   Sluice__V1__ReadOptions *read;
   protobuf_c_boolean allow_expensive;
@@ -131,12 +139,12 @@ struct  Sluice__V1__AggregateHistoryRequest
 {
   ProtobufCMessage base;
   /*
-   * 1 to 1,000; with `fill` each at most once.
+   * 1 to 1,000. One that is named twice is answered once, as if it were named once.
    */
   size_t n_entity_id;
   int64_t *entity_id;
   /*
-   * 1 to 1,000, of type number or integer; with `fill` each at most once.
+   * 1 to 1,000, of type number or integer. One that is named twice is answered once.
    */
   size_t n_attribute_id;
   uint32_t *attribute_id;
@@ -153,8 +161,9 @@ struct  Sluice__V1__AggregateHistoryRequest
    */
   Sluice__V1__CalendarUnit bucket_unit;
   /*
-   * A name of the IANA database such as Europe/Berlin; empty is UTC. A local midnight that there is
-   * twice is the later one, one that there is not is an hour later.
+   * A name of the IANA database such as Europe/Berlin or CET (which is the zone with its summer time,
+   * not the abbreviation); empty is UTC. A local midnight that there is twice is the later one: the
+   * hour before it belongs to the day before. One that there is not is an hour later.
    */
   ProtobufCBinaryData time_zone;
   /*

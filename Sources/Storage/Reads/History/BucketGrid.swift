@@ -19,6 +19,9 @@ public struct BucketGrid: Equatable, Sendable {
     case quarter
     /// From the first of January on.
     case year
+
+    /// Its length as PostgreSQL writes an interval.
+    var interval: String { self == .quarter ? "3 months" : "1 \(rawValue)" }
   }
 
   /// How long a bucket is.
@@ -53,13 +56,11 @@ public struct BucketGrid: Equatable, Sendable {
   /// The bucket of `observed_at` as an expression.
   ///
   /// A bucket of the calendar is cut in local time and brought back. Where a midnight comes twice
-  /// PostgreSQL takes the later one, so values of the hour before it count as being at it.
+  /// PostgreSQL takes the later one: what lies before that belongs to the bucket before.
   func bucket(from start: Int64, _ parameters: inout NumberedParameters) -> String {
     switch step {
     case .calendar(let unit):
-      let zone = parameters.add(.text(name))
-      return
-        "date_trunc('\(unit.rawValue)', observed_at AT TIME ZONE \(zone)) AT TIME ZONE \(zone)"
+      return BucketGrid.localStart(unit, parameters.add(.text(zoneName)))
     case .width(let width):
       let step = BucketGrid.interval(width, &parameters)
       guard zone != nil else {
@@ -67,10 +68,17 @@ public struct BucketGrid: Equatable, Sendable {
         let first = BucketGrid.start(of: start, width: width) - StoredTime.epoch
         return "date_bin(\(step), observed_at, \(parameters.add(.timestamp(first))))"
       }
-      let zone = parameters.add(.text(name))
-      let midnight = "(date_trunc('day', observed_at AT TIME ZONE \(zone)) AT TIME ZONE \(zone))"
-      return "date_bin(\(step), greatest(observed_at, \(midnight)), \(midnight))"
+      let midnight = BucketGrid.localStart(.day, parameters.add(.text(zoneName)))
+      return "date_bin(\(step), observed_at, \(midnight))"
     }
+  }
+
+  /// The last start of a unit that is not after `observed_at`.
+  private static func localStart(_ unit: Unit, _ zone: String) -> String {
+    let local = "date_trunc('\(unit.rawValue)', observed_at AT TIME ZONE \(zone))"
+    let start = "\(local) AT TIME ZONE \(zone)"
+    let before = "(\(local) - interval '\(unit.interval)') AT TIME ZONE \(zone)"
+    return "CASE WHEN \(start) <= observed_at THEN \(start) ELSE \(before) END"
   }
 
   /// The buckets of a range: known, or to be asked for beside the read.
@@ -99,23 +107,27 @@ public struct BucketGrid: Equatable, Sendable {
 
   private func zonedStarts(_ query: HistoryQuery) -> PostgresStatement {
     var parameters = NumberedParameters()
-    let zone = parameters.add(.text(name))
+    let zone = parameters.add(.text(zoneName))
     let start = parameters.add(StoredTime.parameter(query.startMicroseconds))
     let end = parameters.add(StoredTime.parameter(query.endMicroseconds))
-    func local(_ unit: Unit, every step: String) -> String {
+    /// Local starts from the unit before the range on: the range may begin before the later one of
+    /// two midnights, in a bucket of the day before.
+    func local(_ unit: Unit) -> String {
       """
-      generate_series(date_trunc('\(unit.rawValue)', \(start) AT TIME ZONE \(zone)),
-        \(end) AT TIME ZONE \(zone), interval '\(step)') AS d(local)
+      generate_series(
+        date_trunc('\(unit.rawValue)', \(start) AT TIME ZONE \(zone)) - interval '\(unit.interval)',
+        \(end) AT TIME ZONE \(zone), interval '\(unit.interval)') AS d(local)
       """
     }
     switch step {
     case .calendar(let unit):
-      let step = unit == .quarter ? "3 months" : "1 \(unit.rawValue)"
       // A day that a zone has skipped begins with the one behind it.
       return PostgresStatement(
         """
-        SELECT DISTINCT local AT TIME ZONE \(zone) AS bucket FROM \(local(unit, every: step))
-        WHERE local AT TIME ZONE \(zone) < \(end) ORDER BY bucket
+        SELECT DISTINCT local AT TIME ZONE \(zone) AS bucket FROM \(local(unit))
+        WHERE local AT TIME ZONE \(zone) < \(end)
+          AND (local + interval '\(unit.interval)') AT TIME ZONE \(zone) > \(start)
+        ORDER BY bucket
         """,
         parameters.values
       )
@@ -126,9 +138,10 @@ public struct BucketGrid: Equatable, Sendable {
         SELECT bucket FROM (
           SELECT local AT TIME ZONE \(zone) AS midnight,
             (local + interval '1 day') AT TIME ZONE \(zone) AS next
-          FROM \(local(.day, every: "1 day"))) AS days,
+          FROM \(local(.day))) AS days,
           generate_series(date_bin(\(step), greatest(\(start), midnight), midnight),
             least(next, \(end)) - interval '1 microsecond', \(step)) AS s(bucket)
+        WHERE next > \(start)
         ORDER BY bucket
         """,
         parameters.values
@@ -136,7 +149,7 @@ public struct BucketGrid: Equatable, Sendable {
     }
   }
 
-  private var name: String { zone?.text ?? "UTC" }
+  private var zoneName: String { zone?.databaseName ?? "UTC" }
 
   /// No bucket is longer, in microseconds.
   private var longest: Int64 {
@@ -153,40 +166,5 @@ public struct BucketGrid: Equatable, Sendable {
 
   private static func interval(_ width: Int64, _ parameters: inout NumberedParameters) -> String {
     "(\(parameters.add(.int64(width)))::int8 * interval '1 microsecond')"
-  }
-}
-
-/// A name that can only be one of the IANA database.
-///
-/// PostgreSQL takes more for a zone: abbreviations, and rules such as "foo/bar5" that it makes up a
-/// zone from. Those have no area, or digits where no name has any. Whether the name exists only
-/// PostgreSQL knows.
-public struct TimeZoneName: Equatable, Sendable {
-  /// Longer than any of them.
-  public static let bytesMax = 64
-  /// What was asked for.
-  public let text: String
-
-  /// Fails when there is no such zone, also where there is no time to be brought there.
-  var check: PostgresStatement {
-    PostgresStatement("SELECT timestamptz 'epoch' AT TIME ZONE $1", [.text(text)])
-  }
-
-  /// Nil when it cannot be one.
-  public init?(_ text: String) {
-    let bytes = text.utf8
-    guard text == "UTC" || text == "GMT" || bytes.contains(UInt8(ascii: "/")),
-      bytes.count <= TimeZoneName.bytesMax,
-      bytes.allSatisfy({ byte in
-        switch byte {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-          UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "/"):
-          true
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): text.hasPrefix("Etc/GMT")
-        default: false
-        }
-      })
-    else { return nil }
-    self.text = text
   }
 }

@@ -33,7 +33,9 @@ public struct HistoryQuery: Equatable, Sendable {
   }
 
   /// The sum that a page token is bound to.
-  func fingerprint(includesStaged: Bool) -> Fingerprint {
+  ///
+  /// In the warehouse rows have other places than in the primary and its replicas.
+  func fingerprint(includesStaged: Bool, isOfWarehouse: Bool) -> Fingerprint {
     var sum = Fingerprint()
     sum.add("history")
     for number in [Int64(tenant), startMicroseconds, endMicroseconds, Int64(entityIDs.count)] {
@@ -43,6 +45,7 @@ public struct HistoryQuery: Equatable, Sendable {
     for id in attributeIDs { sum.add(Int64(id)) }
     sum.add(Int64(isDescending ? 1 : 0))
     sum.add(Int64(includesStaged ? 1 : 0))
+    sum.add(Int64(isOfWarehouse ? 1 : 0))
     return sum
   }
 }

@@ -43,7 +43,10 @@ public struct HistoryReader {
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
   ) async throws(StorageError) -> HistoryPage {
-    let arguments = query.fingerprint(includesStaged: requirement.includesStaged)
+    let arguments = query.fingerprint(
+      includesStaged: requirement.includesStaged,
+      isOfWarehouse: requirement.isOfWarehouse
+    )
     var position: HistoryPosition?
     if !pageToken.isEmpty {
       position = HistoryPosition(try PageToken.open(pageToken, arguments))

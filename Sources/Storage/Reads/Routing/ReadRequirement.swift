@@ -44,6 +44,9 @@ public struct ReadRequirement: Equatable, Sendable {
     self.sessionToken = sessionToken
   }
 
+  /// Whether only the warehouse may answer.
+  var isOfWarehouse: Bool { if case .analytics = level { true } else { false } }
+
   /// All tokens that the reader named.
   var tokens: [(name: NamedToken, token: FreshnessToken)] {
     var tokens = floors.enumerated().map { (name: NamedToken.floor($0), token: $1) }
