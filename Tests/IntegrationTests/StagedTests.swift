@@ -49,6 +49,27 @@ extension Integration {
       }
     }
 
+    @Test("trouble with an idle staging area is over when it works again")
+    func troubleEnds() async throws {
+      try await Fixture.run { fixture in
+        var series = try await fixture.series()[0]
+        let producer = await fixture.producer(.staged)
+        try await series.send(1, of: 50, through: producer)
+        try await producer.finish()
+        let function = "ALTER FUNCTION sluice.staging_incarnation"
+        _ = try await fixture.database.sql("\(function)() RENAME TO staging_away")
+        try await eventually("the trouble is told") {
+          try await fixture.client.status().trouble.contains("looking after staging")
+        }
+        _ = try await fixture.database.sql(
+          "ALTER FUNCTION sluice.staging_away() RENAME TO staging_incarnation"
+        )
+        try await eventually("the trouble is over") {
+          try await fixture.client.status().trouble.isEmpty
+        }
+      }
+    }
+
     @Test("what a dead gateway had staged is adopted by another one, once")
     func adopted() async throws {
       try await Fixture.run { fixture in

@@ -236,14 +236,15 @@ public final class StagedLane: Lane {
   ///
   /// - Returns: whether there may be something to do again.
   private func tidyUp() async -> Bool {
-    if await truncateIfIdle() { return true }
-    guard segmentsGeneration >= 0, queue.isEmpty, !isEnding else { return false }
     do throws(PostgresError) {
+      if try await truncateIfIdle() { return true }
+      guard segmentsGeneration >= 0, queue.isEmpty, !isEnding else { return false }
       if segmentsGeneration == connection.generation {
         try await readIncarnation(connection.ready())
       } else {
         _ = try await readySegment()
       }
+      connection.report(nil, doing: "looking after staging")
     } catch {
       connection.report(error, doing: "looking after staging")
     }
@@ -268,18 +269,13 @@ public final class StagedLane: Lane {
   /// With nothing to stage and everything promoted the segments are emptied.
   ///
   /// - Returns: whether it did something, so that new batches are looked for again.
-  private func truncateIfIdle() async -> Bool {
+  private func truncateIfIdle() async throws(PostgresError) -> Bool {
     guard promoter.isIdle, let index = segments.firstIndex(where: { $0.bytes > 0 }) else {
       return false
     }
-    do throws(PostgresError) {
-      let connection = try await connection.ready()
-      // On a new connection the names may be gone.
-      guard segmentsGeneration == self.connection.generation else { return false }
-      return try await truncate(index, connection)
-    } catch {
-      connection.report(error, doing: "truncating a segment")
-      return false
-    }
+    let connection = try await connection.ready()
+    // On a new connection the names may be gone.
+    guard segmentsGeneration == self.connection.generation else { return false }
+    return try await truncate(index, connection)
   }
 }
