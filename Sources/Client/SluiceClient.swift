@@ -205,8 +205,10 @@ public actor SluiceClient {
   ///   - request: the values.
   ///   - limit: how long to wait for the answer; the gateway is told.
   /// - Returns: the version and the token.
-  /// - Throws: `ClientError`; OUTCOME_UNKNOWN, `.disconnected` and `.timedOut` leave open whether
-  ///   it was written: the protocol file says what a repeat does.
+  /// - Throws: `ClientError`. The status OUTCOME_UNKNOWN, `.timedOut`, `.protocolViolation` and
+  ///   `.disconnected` leave open whether it was written; the last one also when the connection was
+  ///   lost before the request had left. The protocol file says what a repeat does. After any other
+  ///   status, `.cannotConnect` and `.closed` it was not written and will not be.
   public func upsertEntity(
     _ request: UpsertEntityRequest,
     within limit: Duration = .seconds(30)

@@ -335,6 +335,49 @@ struct UpsertTests {
     }
   }
 
+  @Test("at its deadline one under way is of unknown outcome, and one that waits is never written")
+  func deadlines() async throws {
+    try await UpsertWorld.run { world in
+      world.start()
+      let blocker = try await world.readers.database.connect()
+      defer { blocker.close() }
+      _ = try await blocker.script(
+        "BEGIN; LOCK TABLE sluice.entity_jsonb IN ACCESS EXCLUSIVE MODE",
+        deadline: soon()
+      )
+      let loop = world.readers.database.loop
+      nonisolated(unsafe) let lane = world.lane
+      // Each writer takes one, and the third one waits.
+      let answers = await withTaskGroup(of: (Int, StorageError?, Duration).self) { group in
+        for index in 0...UpsertLane.writerCount {
+          group.addTask(executorPreference: loop) {
+            await loop.sleep(for: .milliseconds(100 * index))
+            let start = MonotonicTime.now()
+            let failure = await storageFailure { () throws(StorageError) in
+              try await unsafe lane.write(
+                UpsertWorld.number(Double(index), of: Int64(index) + 1),
+                deadline: start + .milliseconds(600)
+              )
+            }
+            return (index, failure, MonotonicTime.now() - start)
+          }
+        }
+        return await group.reduce(into: []) { $0.append($1) }
+      }
+      for (index, failure, lasted) in answers {
+        let isUnderWay = index < UpsertLane.writerCount
+        #expect(failure == (isUnderWay ? .outcomeUnknown : .postgres(.waitTimedOut)))
+        #expect(lasted < .seconds(5), "told at the deadline, not when the database answers")
+      }
+      _ = try await blocker.script("COMMIT", deadline: soon())
+      while unsafe !lane.isIdle { await loop.sleep(for: .milliseconds(10)) }
+      let written = try await world.readers.database.value(
+        "SELECT string_agg(entity_id::text, ',' ORDER BY entity_id) FROM sluice.entity_values"
+      )
+      #expect(written == "1,2")
+    }
+  }
+
   @Test("values are checked as those of a batch")
   func check() {
     var index = CatalogIndex()

@@ -237,6 +237,7 @@ final class Connection: ReadinessHandler, FlushHandler {
       caller: context.authenticate(envelope, body),
       deadline: deadline,
       connection: id,
+      stream: token,
       sessionToken: durableToken
     )
     let call = Call(context: context, request: request)
@@ -276,6 +277,11 @@ final class Connection: ReadinessHandler, FlushHandler {
   private func forget(_ token: StreamToken) {
     if !reads.isEmpty { reads[token.id] = nil }
     cancelDeadline(token)
+  }
+
+  /// From now on the handler of a call says itself what has become of it at its deadline.
+  func leaveDeadlineToHandler(_ token: StreamToken) {
+    if streams.isOpen(token) { cancelDeadline(token) }
   }
 
   private func cancelDeadline(_ token: StreamToken) {

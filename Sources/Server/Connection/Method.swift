@@ -69,6 +69,8 @@ struct UnaryRequest: Sendable {
   let deadline: MonotonicTime
   /// Where it came in.
   let connection: ConnectionID
+  /// Its stream there.
+  let stream: StreamToken
   /// The last durable write of the connection before this call.
   let sessionToken: FreshnessToken?
 }

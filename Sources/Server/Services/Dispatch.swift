@@ -84,6 +84,11 @@ struct Call {
     context.connections[request.connection]?.respond(token, status)
   }
 
+  /// From now on the handler of this call says itself what has become of it at its deadline.
+  func takeDeadline() {
+    context.connections[request.connection]?.leaveDeadlineToHandler(request.stream)
+  }
+
   /// A write of this call is durable: reads that come later on its connection have to see it.
   func noteDurable(_ token: FreshnessToken) {
     context.connections[request.connection]?.noteDurable(token)

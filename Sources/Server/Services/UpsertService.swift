@@ -1,3 +1,4 @@
+internal import EventLoop
 internal import Storage
 internal import Wire
 
@@ -44,6 +45,9 @@ enum UpsertService {
       try check(upsert, isNamed: false, call)
     }
     let (wanted, deadline) = (upsert, call.request.deadline)
+    // Until here nothing was written; from here on only the lane knows.
+    guard call.context.loop.now < deadline else { throw .deadlineExceeded }
+    call.takeDeadline()
     let outcome = try await call.storage { () throws(StorageError) in
       try await storage.upserts.write(wanted, deadline: deadline)
     }

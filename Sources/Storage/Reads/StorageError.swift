@@ -54,7 +54,8 @@ public enum StorageError: Error, Equatable, Sendable {
   case projectionFull
   /// PostgreSQL refused the values although all checks passed.
   case valueRefused
-  /// The connection was lost behind a COMMIT: it may have been written, or not.
+  /// The connection was lost behind a COMMIT, or the caller's time was over before the answer to
+  /// one: it may have been written or still be, or not.
   case outcomeUnknown
   /// What is stored does not look as it should; the text is ours.
   case unreadable(String)

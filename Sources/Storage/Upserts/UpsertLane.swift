@@ -57,27 +57,34 @@ public final class UpsertLane {
 
   /// Writes an upsert; the caller has checked it with `UpsertCheck`.
   ///
+  /// At the deadline the caller is told at once: `.outcomeUnknown` when the transaction is under way,
+  /// and `.postgres(.waitTimedOut)` when it has not begun, which it never will then.
+  ///
   /// - Throws: `.tooManyUpserts`, `.projectionFull`, `.valueRefused`, `.outcomeUnknown` when it may
-  ///   have been written, `.postgres` when it has not.
+  ///   have been written, `.postgres` when it has not been and will not be.
   public func write(
     _ upsert: Upsert,
     deadline: MonotonicTime
   ) async throws(StorageError) -> UpsertOutcome {
     guard !isShutDown else { throw .postgres(.closed) }
     let cell = WaitCell<Result<UpsertOutcome, StorageError>>()
+    let entry = UpsertQueue.Entry(upsert, deadline: deadline, cell: cell)
     let outcome = await cell.wait {
-      let entry = UpsertQueue.Entry(upsert: upsert, deadline: deadline, cell: cell)
-      guard !queue.append(entry) else { return }
-      statistics.refused += 1
-      cell.resume(.failure(.tooManyUpserts))
+      guard queue.append(entry) else {
+        statistics.refused += 1
+        cell.resume(.failure(.tooManyUpserts))
+        return
+      }
+      entry.timer = loop.schedule(at: deadline) { [weak entry] in entry?.expire() }
     }
+    if let timer = entry.timer { loop.cancel(timer) }
     return try outcome.get()
   }
 
   /// Writes until it is shut down; run `writerCount` of these.
   public func run() async {
     while !isShutDown {
-      let group = current(queue.takeGroup(beside: writing))
+      let group = queue.takeGroup(beside: writing)
       guard !group.isEmpty else {
         if queue.isEmpty { await queue.sleep() }
         continue
@@ -100,21 +107,22 @@ public final class UpsertLane {
 
   // MARK: One group
 
-  /// Those whose callers still wait; the others are told.
-  private func current(_ group: [UpsertQueue.Entry]) -> [UpsertQueue.Entry] {
+  /// Those that are in time; the others are told that they are not written.
+  private func current(_ group: ArraySlice<UpsertQueue.Entry>) -> ArraySlice<UpsertQueue.Entry> {
     let now = loop.now
     return group.filter { entry in
       guard now >= entry.deadline else { return true }
-      entry.cell.resume(.failure(.postgres(.waitTimedOut)))
+      entry.expire()
       return false
-    }
+    }[...]
   }
 
-  private func write(_ group: ArraySlice<UpsertQueue.Entry>) async {
-    var attempts = 0
+  private func write(_ all: ArraySlice<UpsertQueue.Entry>) async {
+    var (group, attempts) = (all, 0)
     while true {
       do throws(StorageError) {
-        let outcomes = try await transaction(UpsertStatement(group.map(\.upsert)))
+        let outcomes = try await transaction(&group)
+        guard !outcomes.isEmpty else { return }
         statistics.groups += 1
         statistics.upserts += Int64(group.count)
         await tell(group, outcomes)
@@ -163,8 +171,9 @@ public final class UpsertLane {
 
   // MARK: One transaction
 
+  /// Writes those of a group that are in time when there is a connection; the others leave it.
   private func transaction(
-    _ statement: UpsertStatement
+    _ group: inout ArraySlice<UpsertQueue.Entry>
   ) async throws(StorageError) -> [UpsertOutcome] {
     let connection: PostgresConnection
     let deadline = loop.now + UpsertLimits.transactionTime
@@ -173,12 +182,22 @@ public final class UpsertLane {
     } catch {
       throw .postgres(error)
     }
+    group = current(group)
+    guard !group.isEmpty else {
+      pool.release(connection)
+      return []
+    }
+    for entry in group { entry.isUnderWay = true }
     let outcome: Result<[UpsertOutcome], StorageError>
     do throws(StorageError) {
-      outcome = .success(try await run(statement, connection, deadline))
+      outcome = .success(
+        try await run(UpsertStatement(group.map(\.upsert)), connection, deadline)
+      )
     } catch {
       // After a failover this address may lead to the new primary.
       if case .notPrimary = error { connection.close() }
+      // Nothing of it is written: those that it may be tried again for can still be dropped.
+      if error != .outcomeUnknown { for entry in group { entry.isUnderWay = false } }
       outcome = .failure(error)
     }
     await connection.rollBack()

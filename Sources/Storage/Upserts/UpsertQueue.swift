@@ -28,10 +28,29 @@ public enum UpsertLimits {
 /// The queue between callers and writers; confined to the worker's loop.
 final class UpsertQueue {
   /// An upsert and the task that waits for it.
-  struct Entry {
+  final class Entry {
     let upsert: Upsert
     let deadline: MonotonicTime
     let cell: WaitCell<Result<UpsertOutcome, StorageError>>
+    /// Whether a transaction with it has been sent and its end is not known yet.
+    var isUnderWay = false
+    /// Wakes the task at the deadline.
+    var timer: TimerID?
+
+    init(
+      _ upsert: Upsert,
+      deadline: MonotonicTime,
+      cell: WaitCell<Result<UpsertOutcome, StorageError>>
+    ) {
+      self.upsert = upsert
+      self.deadline = deadline
+      self.cell = cell
+    }
+
+    /// Tells the task that its time is over; what is not under way will not be written any more.
+    func expire() {
+      cell.resume(.failure(isUnderWay ? .outcomeUnknown : .postgres(.waitTimedOut)))
+    }
   }
 
   private var entries = Deque<Entry>()
