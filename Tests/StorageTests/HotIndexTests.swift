@@ -111,8 +111,8 @@ struct HotIndexTests {
     let types: [UInt32: ValueType] = [
       1: .number, 2: .integer, 3: .flag, 4: .label, 5: .document, 6: .label,
     ]
-    let statement = try EntityListStatement(list, position, limit: 100, bytesMax: 1 << 20) {
-      types[$0]
+    let statement = try EntityListStatement(list, position, limit: 100, bytesMax: 1 << 20) { id in
+      types[id].map { CatalogAttribute(id: id, name: "\(id)", type: $0, unit: "", isHot: true) }
     }.statement
     let rows = try await readers.database.connection.query(
       "EXPLAIN \(statement.sql)",

@@ -164,6 +164,9 @@ struct  Sluice__V1__ListAttributesResponse
     , 0,NULL, {0,NULL} }
 
 
+/*
+ * Both fields are set as they are here: one that is left out is set to false or to no unit.
+ */
 struct  Sluice__V1__UpdateAttributeRequest
 {
   ProtobufCMessage base;

@@ -251,6 +251,9 @@ struct  Sluice__V1__Entity
    * Rises with every change of the projection; 0 when nothing was folded yet.
    */
   int64_t version;
+  /*
+   * Of attributes that are hot, as the gateway knows them: at most a second after a change.
+   */
   size_t n_values;
   Sluice__V1__HotValue **values;
 };
@@ -351,7 +354,7 @@ struct  Sluice__V1__FilterStep
      */
     uint32_t any;
     /*
-     * Takes one result: whether it is not true. The field is always true.
+     * Takes one result: whether it is not true. The field is always true; false is refused.
      */
     protobuf_c_boolean negation;
   };

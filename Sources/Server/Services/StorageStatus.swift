@@ -112,6 +112,13 @@ extension Status {
         reason: "ATTRIBUTE_NOT_FOUND",
         metadata: [KeyValue("field", "order_by_attribute_id")]
       )
+    case .attributeNotHot(let step):
+      self = Status(
+        .failedPrecondition,
+        "the attribute is not hot, so it has no newest values",
+        reason: "ATTRIBUTE_NOT_HOT",
+        metadata: [KeyValue("field", step.map { "filter.steps[\($0)]" } ?? "order_by_attribute_id")]
+      )
     case .tooManyUpserts:
       self = Status(
         .resourceExhausted,

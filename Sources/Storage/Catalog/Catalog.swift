@@ -8,6 +8,9 @@ public import EventLoop
 public final class Catalog {
   /// How often versions are compared.
   static let refreshInterval: Duration = .seconds(1)
+  /// Documents in which values are dropped in one transaction, which writers of them wait for: some
+  /// 100 ms.
+  static let documentsAtOnce: Int32 = 2_000
   /// How long a question that many sessions share may take.
   static let questionTimeout: Duration = .seconds(5)
 
@@ -179,7 +182,10 @@ public final class Catalog {
 
   /// Changes whether an attribute is folded from now on, and its unit.
   ///
-  /// - Throws: `.attributeNotFound`, `.postgres`.
+  /// What was folded before leaves the projections when it is not hot any more, and again before it
+  /// is: gateways that did not know yet may have folded some more.
+  ///
+  /// - Throws: `.attributeNotFound`, `.postgres`; it may have been changed all the same.
   public func updateAttribute(
     tenant: Int32,
     name: String,
@@ -264,14 +270,36 @@ public final class Catalog {
     if loop.now < nextQuestionAt { await sleep(until: nextQuestionAt) }
     let outcome: Result<Bool, StorageError>
     do throws(StorageError) {
+    if isHot { try await dropCooledValues(tenant, name, deadline) }
       try await ask(unknown.take())
       outcome = .success(true)
     } catch {
       outcome = .failure(error)
     }
+    if !isHot { try await dropCooledValues(tenant, name, deadline) }
     isAsking = false
     let woken = waiters
     waiters = []
+  /// Does nothing to an attribute that is hot or never was.
+  private func dropCooledValues(
+    _ tenant: Int32,
+    _ name: String,
+    _ deadline: MonotonicTime
+  ) async throws(StorageError) {
+    var last: Int64? = 0
+    while let after = last {
+      let statement = PostgresStatement(
+        "SELECT sluice.drop_cooled_values($1, $2, $3, $4)",
+        [
+          .int32(tenant), .text(name), .int64(after), .int32(Catalog.documentsAtOnce),
+        ]
+      )
+      last = try await ask(statement, deadline) { result throws(PostgresError) in
+        try result.int64(row: 0, column: 0)
+      }
+    }
+  }
+
     for waiter in woken { waiter.resume(outcome) }
     _ = try outcome.get()
   }

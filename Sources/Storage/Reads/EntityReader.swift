@@ -145,8 +145,8 @@ public struct EntityReader {
   ///   - requirement: how fresh.
   ///   - deadline: until when.
   /// - Returns: the entities and whether there are more.
-  /// - Throws: `.attributeNotFound`, `.badFilter`, `.notOrderable`, `.badPageToken`, `.unreadable`,
-  ///   `.valueTooLarge`, and as `ReadRouter.read`.
+  /// - Throws: `.attributeNotFound`, `.attributeNotHot`, `.badFilter`, `.notOrderable`,
+  ///   `.orderNotFound`, `.badPageToken`, `.unreadable`, `.valueTooLarge`, and as `ReadRouter.read`.
   public func entities(
     _ list: EntityList,
     pageToken: [UInt8],
@@ -162,8 +162,13 @@ public struct EntityReader {
       attributeIDs: list.attributeIDs,
       deadline: deadline
     )
+    if list.attributeIDs.contains(where: { catalog.attribute($0, of: list.tenant)?.isHot == false })
+    {
+      // It may have been made hot a moment ago; otherwise the read is refused.
+      try await catalog.refresh(deadline: deadline)
+    }
     let statement = try EntityListStatement(list, position, limit: limit, bytesMax: bytesMax) {
-      catalog.attribute($0, of: list.tenant)?.type
+      catalog.attribute($0, of: list.tenant)
     }
     let answer = try await router.read([statement.statement], requirement, deadline: deadline)
     let result = answer.results[0]

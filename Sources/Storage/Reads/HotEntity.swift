@@ -108,6 +108,8 @@ extension HotEntity {
         unknown.insert(members.id)
         continue
       }
+      // Folded before it was made cold, and the newest no longer.
+      guard attribute.isHot else { continue }
       values.append(
         NewestValue(
           attributeID: members.id,

@@ -48,6 +48,8 @@ public enum StorageError: Error, Equatable, Sendable {
   case notOrderable
   /// What a list is ordered by does not exist.
   case orderNotFound
+  /// What a list is ordered by, or what the step of its condition compares, is not hot.
+  case attributeNotHot(step: Int?)
   /// Too many upserts wait to be written.
   case tooManyUpserts
   /// The newest values of the entity would need too much room.

@@ -105,7 +105,9 @@ public enum FilterStep: WireMessage, Equatable {
       self = .comparison(comparison)
     case SLUICE__V1__FILTER_STEP__STEP_ALL: self = unsafe .all(c.pointee.all)
     case SLUICE__V1__FILTER_STEP__STEP_ANY: self = unsafe .any(c.pointee.any)
-    case SLUICE__V1__FILTER_STEP__STEP_NEGATION: self = .not
+    case SLUICE__V1__FILTER_STEP__STEP_NEGATION:
+      guard unsafe c.pointee.negation != 0 else { throw .notSet(field: "negation") }
+      self = .not
     default: throw .notSet(field: "step")
     }
   }

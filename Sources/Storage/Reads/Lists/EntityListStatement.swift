@@ -9,15 +9,15 @@ struct EntityListStatement {
   ///   - position: where the page begins.
   ///   - limit: entities wanted; one more is looked for to see whether there are any.
   ///   - bytesMax: of all keys and documents as text.
-  ///   - type: of an attribute; nil when there is none.
-  /// - Throws: `.attributeNotFound`, `.badFilter`, `.notOrderable`, `.orderNotFound`,
-  ///   `.badPageToken`.
+  ///   - attribute: what is known of one; nil when there is none.
+  /// - Throws: `.attributeNotFound`, `.attributeNotHot`, `.badFilter`, `.notOrderable`,
+  ///   `.orderNotFound`, `.badPageToken`.
   init(
     _ list: EntityList,
     _ position: EntityListPosition?,
     limit: Int,
     bytesMax: Int,
-    type: (UInt32) -> ValueType?
+    attribute: (UInt32) -> CatalogAttribute?
   ) throws(StorageError) {
     var parameters = NumberedParameters()
     let tenant = parameters.add(.int32(list.tenant))
@@ -32,12 +32,12 @@ struct EntityListStatement {
     var isInner = false
     var required: Set<UInt32> = []
     if let filter = list.filter {
-      let sql = try FilterSQL(filter, type: type, &parameters)
+      let sql = try FilterSQL(filter, attribute: attribute, &parameters)
       conditions.append("(\(sql.text))")
       isInner = !sql.holdsForNothing
       required = sql.required
     }
-    let order = try ListOrder(list.order, required: required, type: type)
+    let order = try ListOrder(list.order, required: required, attribute: attribute)
     if let position { conditions.append(try order.behind(position, &parameters)) }
     if isInner { conditions.append("j.tenant_id = \(tenant)") }
     statement = PostgresStatement(
@@ -92,17 +92,19 @@ private struct ListOrder {
   init(
     _ order: EntityOrder,
     required: Set<UInt32>,
-    type: (UInt32) -> ValueType?
+    attribute: (UInt32) -> CatalogAttribute?
   ) throws(StorageError) {
     isDescending = order.isDescending
     guard let id = order.attributeID else {
-      (attribute, isComplete) = (nil, true)
+      (self.attribute, isComplete) = (nil, true)
       text = "e.external_key\(order.isDescending ? " DESC" : "")"
       return
     }
-    guard let type = type(id) else { throw .orderNotFound }
+    guard let found = attribute(id) else { throw .orderNotFound }
+    guard found.isHot else { throw .attributeNotHot(step: nil) }
+    let type = found.type
     guard HotExpression.isOrdered(type) else { throw .notOrderable }
-    attribute = (id, type)
+    self.attribute = (id, type)
     isComplete = required.contains(id)
     let terms =
       isComplete

@@ -29,19 +29,21 @@ struct FilterSQL {
 
   /// - Parameters:
   ///   - filter: the condition.
-  ///   - type: of an attribute; nil when there is none.
+  ///   - attribute: what is known of one; nil when there is none.
   ///   - parameters: takes the values.
-  /// - Throws: `.attributeNotFound`, `.badFilter`, with the step.
+  /// - Throws: `.attributeNotFound`, `.attributeNotHot`, `.badFilter`, with the step.
   init(
     _ filter: EntityFilter,
-    type: (UInt32) -> ValueType?,
+    attribute: (UInt32) -> CatalogAttribute?,
     _ parameters: inout NumberedParameters
   ) throws(StorageError) {
     var stack: [Term] = []
     for (index, step) in filter.steps.enumerated() {
       switch step {
       case .comparison(let id, let relation, let value):
-        guard let type = type(id) else { throw .attributeNotFound(index: index) }
+        guard let attribute = attribute(id) else { throw .attributeNotFound(index: index) }
+        guard attribute.isHot else { throw .attributeNotHot(step: index) }
+        let type = attribute.type
         if let problem = FilterSQL.problem(type, relation, value) {
           throw .badFilter(step: index, problem)
         }
