@@ -30,6 +30,8 @@ public struct StorageSettings: Sendable {
   public var valueLimits: ValueLimits
   /// The cache; nil for none.
   public var cache: CacheSettings?
+  /// Whose names are read before anybody asks for them.
+  public var knownTenants: [Int32]
 
   /// Settings for every worker alike.
   public init(
@@ -39,7 +41,8 @@ public struct StorageSettings: Sendable {
     writers: Int,
     readConnections: Int,
     valueLimits: ValueLimits,
-    cache: CacheSettings? = nil
+    cache: CacheSettings? = nil,
+    knownTenants: [Int32] = []
   ) {
     self.primary = primary
     self.pooled = pooled
@@ -48,6 +51,7 @@ public struct StorageSettings: Sendable {
     self.readConnections = readConnections
     self.valueLimits = valueLimits
     self.cache = cache
+    self.knownTenants = knownTenants
   }
 }
 
@@ -91,6 +95,7 @@ public final class WorkerStorage {
   private let durable: [DurableLane]
   private let staged: StagedLane
   private let cache: EntityCache?
+  private let knownTenants: [Int32]
   private let loop: EventLoop
 
   /// Storage that connects when it is needed.
@@ -124,6 +129,8 @@ public final class WorkerStorage {
       loop: loop,
       log: log
     )
+    catalog.router = router
+    knownTenants = settings.knownTenants
     if let cached = settings.cache {
       cache = EntityCache(cached, router, on: loop, log: log)
     } else {
@@ -165,7 +172,7 @@ public final class WorkerStorage {
     case .writer(let index): await durable[index].run()
     case .stage: await staged.run()
     case .promote: await staged.runPromotion()
-    case .catalog: await catalog.run()
+    case .catalog: await catalog.run(knowing: knownTenants)
     case .clock: await router.runClock()
     case .watch(let index): await router.runWatch(index)
     case .upserts: await upserts.run()

@@ -97,6 +97,12 @@ final class ReadWorld: Sendable {
 
   // MARK: Reading
 
+  /// What the entity is called.
+  func externalKey() async throws -> String {
+    let request = GetEntityRequest(by: .entityID(entity), read: ReadOptions(level: .strong))
+    return try await #require(client.getEntity(request).entity).externalKey
+  }
+
   /// What a read saw.
   struct Seen: Sendable {
     /// The entity's number; 0 when it was not there yet.

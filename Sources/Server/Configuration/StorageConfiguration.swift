@@ -19,7 +19,8 @@ extension StorageSettings {
         futureMicroseconds: configuration.futureLimit.wholeMilliseconds * 1_000,
         labelBytes: ServerLimits.labelBytesMax,
         documentBytes: ServerLimits.documentBytesMax
-      )
+      ),
+      knownTenants: [Caller.defaultTenantID]
     )
   }
 }

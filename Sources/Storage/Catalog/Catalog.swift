@@ -30,6 +30,9 @@ public final class Catalog {
   public private(set) var futureLimitMicroseconds: Int64?
   /// Is told which entities were made; nil without a cache.
   var cached: CachedEntities?
+  /// Knows whether the primary answers, and asks replicas for names when it does not: what has an id
+  /// there keeps it.
+  var router: ReadRouter?
   /// Questions for unknown ids asked so far.
   public private(set) var questionCount = 0
 
@@ -62,7 +65,8 @@ public final class Catalog {
 
   /// Ids of entities in the order of their keys; unknown ones are created unless `existingOnly`.
   ///
-  /// Keys have 1 to 512 bytes each and no NUL, which the caller has checked.
+  /// Keys have 1 to 512 bytes each and no NUL, which the caller has checked. While nothing is heard of
+  /// the primary a replica is asked for existing ones.
   ///
   /// - Throws: `.entityNotFound`, `.mayNotCreateNames`, `.postgres`.
   public func resolveEntities(
@@ -71,6 +75,7 @@ public final class Catalog {
     existingOnly: Bool,
     deadline: MonotonicTime
   ) async throws(StorageError) -> [Int64] {
+    if existingOnly, let ids = try await entitiesOfReplica(tenant, keys, deadline) { return ids }
     let statement = PostgresStatement(
       """
       SELECT entity_id, created FROM sluice.resolve_entities($1, $2, $3) ORDER BY "position"
@@ -103,9 +108,38 @@ public final class Catalog {
     return ids
   }
 
+  /// What a replica says while nothing is heard of the primary; nil when that is not so.
+  ///
+  /// - Throws: `.postgres` when a key is not there either: it may be in the primary.
+  private func entitiesOfReplica(
+    _ tenant: Int32,
+    _ keys: [String],
+    _ deadline: MonotonicTime
+  ) async throws(StorageError) -> [Int64]? {
+    let statement = PostgresStatement(
+      """
+      SELECT e.entity_id FROM unnest($2::text[]) WITH ORDINALITY AS k(key, place)
+      LEFT JOIN sluice.entities e ON e.tenant_id = $1 AND e.external_key = k.key ORDER BY k.place
+      """,
+      [.int32(tenant), .array(keys)]
+    )
+    let ids = try await askReplica(statement, deadline) { result throws(PostgresError) in
+      var ids: [Int64] = []
+      for row in 0..<result.rowCount {
+        guard let id = try result.int64(row: row, column: 0) else { throw Catalog.primaryAway }
+        ids.append(id)
+      }
+      return ids
+    }
+    if let ids { names.add(entities: ids, to: tenant, now: loop.now) }
+    return ids
+  }
+
   /// Attributes in the order of the wishes; unknown ones are created with the type given.
   ///
-  /// Names have 1 to 256 bytes, units at most 64, none has a NUL, which the caller has checked.
+  /// Names have 1 to 256 bytes, units at most 64, none has a NUL, which the caller has checked. While
+  /// nothing is heard of the primary, wishes for existing ones are answered by what is known, and else
+  /// by a replica.
   ///
   /// - Throws: `.attributeNotFound`, `.attributeTypeMismatch`, `.mayNotCreateNames`, `.postgres`;
   ///   the other wishes have been fulfilled all the same.
@@ -114,6 +148,9 @@ public final class Catalog {
     _ wanted: [WantedAttribute],
     deadline: MonotonicTime
   ) async throws(StorageError) -> [CatalogAttribute] {
+    if let attributes = try await attributesWithoutPrimary(tenant, wanted, deadline) {
+      return attributes
+    }
     var hots = PostgresArray(of: .bool)
     for wish in wanted { hots.append(wish.isHot) }
     let statement = PostgresStatement(
@@ -149,6 +186,39 @@ public final class Catalog {
       attributes.append(attribute)
     }
     return attributes
+  }
+
+  /// What is known or a replica says while nothing is heard of the primary; nil when that is not so
+  /// or one may have to be created.
+  ///
+  /// - Throws: `.postgres` when a name is not there either: it may be in the primary.
+  private func attributesWithoutPrimary(
+    _ tenant: Int32,
+    _ wanted: [WantedAttribute],
+    _ deadline: MonotonicTime
+  ) async throws(StorageError) -> [CatalogAttribute]? {
+    guard router?.isPrimarySilent == true, wanted.allSatisfy({ $0.type == nil }) else { return nil }
+    let known = names.attributes(named: Set(wanted.map(\.name)), of: tenant)
+    let found = wanted.compactMap { known[$0.name] }
+    guard found.count < wanted.count else { return found }
+    let statement = PostgresStatement(
+      """
+      SELECT a.attribute_id, n.name, a.value_type, a.unit, a.is_hot
+      FROM unnest($2::text[]) WITH ORDINALITY AS n(name, place)
+      LEFT JOIN sluice.attributes a ON a.tenant_id = $1 AND a.name = n.name ORDER BY n.place
+      """,
+      [.int32(tenant), .array(wanted.map(\.name))]
+    )
+    let read = try await askReplica(statement, deadline) { result throws(PostgresError) in
+      var attributes: [CatalogAttribute] = []
+      for row in 0..<result.rowCount {
+        guard try result.int64(row: row, column: 0) != nil else { throw Catalog.primaryAway }
+        attributes.append(try CatalogAttribute(result, row: row, column: 0))
+      }
+      return attributes
+    }
+    for attribute in read ?? [] { remember(attribute, tenant) }
+    return read
   }
 
   /// Attributes by name in byte order, at most `limit`: names that start with `prefix` and stand
@@ -200,12 +270,34 @@ public final class Catalog {
       """,
       [.int32(tenant), .text(name), .bool(isHot), .text(unit)]
     )
+    if isHot { try await dropCooledValues(tenant, name, deadline) }
     let updated = try await ask(statement, deadline) { result throws(PostgresError) in
       result.rowCount == 0 ? nil : try CatalogAttribute(result, row: 0, column: 0)
     }
     guard let updated else { throw .attributeNotFound(index: 0) }
     remember(updated, tenant)
+    if !isHot { try await dropCooledValues(tenant, name, deadline) }
     return updated
+  }
+
+  /// Does nothing to an attribute that is hot or never was.
+  private func dropCooledValues(
+    _ tenant: Int32,
+    _ name: String,
+    _ deadline: MonotonicTime
+  ) async throws(StorageError) {
+    var last: Int64? = 0
+    while let after = last {
+      let statement = PostgresStatement(
+        "SELECT sluice.drop_cooled_values($1, $2, $3, $4)",
+        [
+          .int32(tenant), .text(name), .int64(after), .int32(Catalog.documentsAtOnce),
+        ]
+      )
+      last = try await ask(statement, deadline) { result throws(PostgresError) in
+        try result.int64(row: 0, column: 0)
+      }
+    }
   }
 
   // MARK: Unknown ids
@@ -270,36 +362,14 @@ public final class Catalog {
     if loop.now < nextQuestionAt { await sleep(until: nextQuestionAt) }
     let outcome: Result<Bool, StorageError>
     do throws(StorageError) {
-    if isHot { try await dropCooledValues(tenant, name, deadline) }
       try await ask(unknown.take())
       outcome = .success(true)
     } catch {
       outcome = .failure(error)
     }
-    if !isHot { try await dropCooledValues(tenant, name, deadline) }
     isAsking = false
     let woken = waiters
     waiters = []
-  /// Does nothing to an attribute that is hot or never was.
-  private func dropCooledValues(
-    _ tenant: Int32,
-    _ name: String,
-    _ deadline: MonotonicTime
-  ) async throws(StorageError) {
-    var last: Int64? = 0
-    while let after = last {
-      let statement = PostgresStatement(
-        "SELECT sluice.drop_cooled_values($1, $2, $3, $4)",
-        [
-          .int32(tenant), .text(name), .int64(after), .int32(Catalog.documentsAtOnce),
-        ]
-      )
-      last = try await ask(statement, deadline) { result throws(PostgresError) in
-        try result.int64(row: 0, column: 0)
-      }
-    }
-  }
-
     for waiter in woken { waiter.resume(outcome) }
     _ = try outcome.get()
   }
@@ -324,7 +394,9 @@ public final class Catalog {
     )
     var absent = ids
     let until = loop.now + Catalog.questionTimeout
-    let found = try await ask(statement, until) { result throws(PostgresError) in
+    func read(
+      _ result: PostgresResult
+    ) throws(PostgresError) -> [(tenant: Int32, entity: Int64?, attribute: CatalogAttribute?)] {
       var found: [(tenant: Int32, entity: Int64?, attribute: CatalogAttribute?)] = []
       for row in 0..<result.rowCount {
         let tenant = Int32(truncatingIfNeeded: try result.int64(row: row, column: 0) ?? 0)
@@ -334,6 +406,8 @@ public final class Catalog {
       }
       return found
     }
+    let ofReplica = try await askReplica(statement, until, read)
+    let found = if let ofReplica { ofReplica } else { try await ask(statement, until, read) }
     for (tenant, entity, attribute) in found {
       if let entity {
         names.add(entities: CollectionOfOne(entity), to: tenant, now: loop.now)
@@ -344,6 +418,8 @@ public final class Catalog {
       }
     }
     guard !absent.isEmpty else { return }
+    // What a replica does not have may be in the primary.
+    guard ofReplica == nil else { throw .postgres(Catalog.primaryAway) }
     unknown.setAbsent(absent, now: loop.now)
     nextQuestionAt = loop.now + UnknownIDs.pause
   }
@@ -362,7 +438,11 @@ public final class Catalog {
 
   /// Compares versions about once a second until `shutDown`; a failure is tried again the next
   /// time.
-  public func run() async {
+  ///
+  /// - Parameter tenants: whose attributes are read at the start, before anybody asks: with them reads
+  ///   of other nodes need no primary.
+  public func run(knowing tenants: [Int32] = []) async {
+    for tenant in tenants { names.touch(tenant, now: loop.now) }
     while !isShutDown {
       do throws(StorageError) {
         try await refresh(deadline: loop.now + Catalog.questionTimeout)
@@ -463,6 +543,25 @@ public final class Catalog {
       throw .postgres(error)
     }
   }
+
+  /// Asks a replica, however old, while nothing is heard of the primary; nil when that is not so.
+  private func askReplica<T>(
+    _ statement: PostgresStatement,
+    _ deadline: MonotonicTime,
+    _ read: (PostgresResult) throws(PostgresError) -> T
+  ) async throws(StorageError) -> T? {
+    guard let router, router.hasReplicas, router.isPrimarySilent else { return nil }
+    let requirement = ReadRequirement(.eventual(maxStaleness: .seconds(3600)), allowsDegraded: true)
+    let answer = try await router.read([statement], requirement, deadline: deadline)
+    do throws(PostgresError) {
+      return try read(answer.results[0])
+    } catch {
+      throw .postgres(error)
+    }
+  }
+
+  /// What is said when the primary would have to be asked, and is silent.
+  private static let primaryAway = PostgresError.disconnected(outcomeUnknown: false, sqlstate: nil)
 
   private func sleep(until time: MonotonicTime) async {
     let cell = WaitCell<Bool>()

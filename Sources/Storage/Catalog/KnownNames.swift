@@ -37,6 +37,16 @@ struct KnownNames {
     tenants[tenant]?.attributes[id]
   }
 
+  /// Those of these names that are known; looks at every attribute of the tenant.
+  func attributes(named wanted: Set<String>, of tenant: Int32) -> [String: CatalogAttribute] {
+    var found: [String: CatalogAttribute] = [:]
+    guard let tenant = tenants[tenant] else { return found }
+    for attribute in tenant.attributes.values where wanted.contains(attribute.name) {
+      found[attribute.name] = attribute
+    }
+    return found
+  }
+
   /// Begins to remember a tenant, or notes that it is in use.
   mutating func touch(_ tenant: Int32, now: MonotonicTime) {
     tenants[tenant, default: Tenant(usedAt: now)].usedAt = now

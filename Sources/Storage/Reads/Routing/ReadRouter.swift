@@ -33,7 +33,8 @@ public final class ReadRouter {
   private let clock: LSNClock
   private var budget: FallbackBudget
   private let loop: EventLoop
-  private let hasReplicas: Bool
+  /// Whether there is a replica beside the primary.
+  let hasReplicas: Bool
 
   /// How long a read waits for a replica that lacks what it needs.
   private static let waitMax: Duration = .milliseconds(50)
@@ -152,6 +153,9 @@ public final class ReadRouter {
   }
 
   // MARK: Reads
+
+  /// Whether nothing has been heard of the primary for a while.
+  var isPrimarySilent: Bool { clock.isSilent }
 
   /// Runs the statements of one read, all on the same node.
   ///
