@@ -129,7 +129,7 @@ public final class WorkerStorage {
       loop: loop,
       log: log
     )
-    catalog.router = router
+    catalog.replicas = ReplicaNames(router)
     knownTenants = settings.knownTenants
     if let cached = settings.cache {
       cache = EntityCache(cached, router, on: loop, log: log)

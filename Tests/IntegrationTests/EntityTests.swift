@@ -127,6 +127,68 @@ extension Integration {
       }
     }
 
+    @Test("an upsert that the database does not answer is of unknown outcome at its deadline")
+    func deadline() async throws {
+      try await Fixture.run { fixture in
+        let attribute = try await fixture.attribute("n", .number, isHot: true)
+        func write(within limit: Duration) async throws(ClientError) {
+          let value = AttributeValue(attributeID: attribute, value: .number(1))
+          let request = UpsertEntityRequest(by: .externalKey("e"), values: [value])
+          _ = try await fixture.client.upsertEntity(request, within: limit)
+        }
+        try await write(within: .seconds(30))
+        let lock = "LOCK TABLE sluice.entity_jsonb IN ACCESS EXCLUSIVE MODE"
+        try await fixture.database.holding(lock) {
+          // The client's own patience ends a quarter of a second later.
+          do throws(ClientError) {
+            try await write(within: .milliseconds(500))
+            Issue.record("it was written through a lock")
+          } catch {
+            guard case .status(let status) = error else { throw error }
+            #expect(status.code == .unavailable && status.reason == "OUTCOME_UNKNOWN")
+          }
+        }
+        try await eventually("it is written after all") {
+          try await fixture.database.count("SELECT count(*) FROM sluice.entity_values") == 2
+        }
+      }
+    }
+
+    @Test("an attribute that is made cold is not shown, and a list by it is refused")
+    func cold() async throws {
+      try await Fixture.run { fixture in
+        let attribute = try await fixture.attribute("n", .number, isHot: true)
+        let client = fixture.client
+        let written = try await client.upsertEntity(
+          UpsertEntityRequest(
+            by: .externalKey("e"),
+            values: [AttributeValue(attributeID: attribute, value: .number(1))]
+          )
+        )
+        _ = try await client.updateAttribute(UpdateAttributeRequest(name: "n", isHot: false))
+        let entity = try await client.getEntity(
+          GetEntityRequest(by: .externalKey("e"), read: ReadOptions(level: .strong))
+        ).entity
+        #expect(entity?.values == [] && entity.map { $0.version > written.version } ?? false)
+        let filter = Wire.EntityFilter(steps: [
+          .comparison(Comparison(attributeID: attribute, relation: .exists))
+        ])
+        for (request, field) in [
+          (ListEntitiesRequest(filter: filter), "filter.steps[0]"),
+          (ListEntitiesRequest(orderByAttributeID: attribute), "order_by_attribute_id"),
+        ] {
+          do throws(ClientError) {
+            _ = try await client.listEntities(request)
+            Issue.record("\(field) is on a cold attribute")
+          } catch {
+            guard case .status(let status) = error else { throw error }
+            #expect(status.code == .failedPrecondition && status.reason == "ATTRIBUTE_NOT_HOT")
+            #expect(status.metadata.first { $0.key == "field" }?.value == field)
+          }
+        }
+      }
+    }
+
     @Test("what the command line sets is listed by condition, in order")
     func commands() async throws {
       try await Fixture.run { fixture in

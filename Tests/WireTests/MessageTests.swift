@@ -110,6 +110,9 @@ struct MessageTests {
     #expect(failure(GetEntityRequest.self, []) == .notSet(field: "by"))
     #expect(failure(WriteRequest.self, []) == .notSet(field: "message"))
     #expect(failure(Value.self, []) == .notSet(field: "kind"))
+    // A negation that is false says nothing.
+    #expect(failure(FilterStep.self, hex("20 00")) == .notSet(field: "negation"))
+    #expect(failure(FilterStep.self, hex("20 01")) == nil)
   }
 
   @Test(

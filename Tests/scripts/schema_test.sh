@@ -108,7 +108,7 @@ commit() { echo "SELECT sluice.commit_group('{1}','{$(p "$1")}','{$2}','{$3}','{
 test_migrations() {
   database
   expect "migrating twice changes nothing" "" "$(cat "$folder/schema.sql")"
-  expect "every migration is recorded" "1,2,3,4,5,6,7,8" \
+  expect "every migration is recorded" "1,2,3,4,5,6,7,8,9" \
     "SELECT string_agg(version::text, ',' ORDER BY version) FROM sluice.schema_migrations"
   PGDATABASE=postgres run 'DROP DATABASE IF EXISTS twice' >/dev/null
   PGDATABASE=postgres run 'CREATE DATABASE twice' >/dev/null

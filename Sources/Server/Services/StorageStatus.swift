@@ -140,8 +140,8 @@ extension Status {
       )
     case .outcomeUnknown:
       self = .unavailable(
-        "the connection to the database was lost at the end, or the deadline of the call passed before"
-          + " the database had answered: it may have been written",
+        "the connection to the database was lost at the end, or the deadline of the call passed"
+          + " before the database had answered: it may have been written",
         "OUTCOME_UNKNOWN"
       )
     case .unreadable(let what):

@@ -8,9 +8,6 @@ public import EventLoop
 public final class Catalog {
   /// How often versions are compared.
   static let refreshInterval: Duration = .seconds(1)
-  /// Documents in which values are dropped in one transaction, which writers of them wait for: some
-  /// 100 ms.
-  static let documentsAtOnce: Int32 = 2_000
   /// How long a question that many sessions share may take.
   static let questionTimeout: Duration = .seconds(5)
 
@@ -30,9 +27,8 @@ public final class Catalog {
   public private(set) var futureLimitMicroseconds: Int64?
   /// Is told which entities were made; nil without a cache.
   var cached: CachedEntities?
-  /// Knows whether the primary answers, and asks replicas for names when it does not: what has an id
-  /// there keeps it.
-  var router: ReadRouter?
+  /// Answers for names that exist while the primary is silent; nil without replicas.
+  var replicas: ReplicaNames?
   /// Questions for unknown ids asked so far.
   public private(set) var questionCount = 0
 
@@ -65,8 +61,8 @@ public final class Catalog {
 
   /// Ids of entities in the order of their keys; unknown ones are created unless `existingOnly`.
   ///
-  /// Keys have 1 to 512 bytes each and no NUL, which the caller has checked. While nothing is heard of
-  /// the primary a replica is asked for existing ones.
+  /// Keys have 1 to 512 bytes each and no NUL, which the caller has checked. While nothing is heard
+  /// of the primary a replica is asked for existing ones.
   ///
   /// - Throws: `.entityNotFound`, `.mayNotCreateNames`, `.postgres`.
   public func resolveEntities(
@@ -75,7 +71,11 @@ public final class Catalog {
     existingOnly: Bool,
     deadline: MonotonicTime
   ) async throws(StorageError) -> [Int64] {
-    if existingOnly, let ids = try await entitiesOfReplica(tenant, keys, deadline) { return ids }
+    if existingOnly, let replicas, replicas.areNeeded {
+      let ids = try await replicas.entities(tenant, keys, deadline: deadline)
+      names.add(entities: ids, to: tenant, now: loop.now)
+      return ids
+    }
     let statement = PostgresStatement(
       """
       SELECT entity_id, created FROM sluice.resolve_entities($1, $2, $3) ORDER BY "position"
@@ -108,38 +108,11 @@ public final class Catalog {
     return ids
   }
 
-  /// What a replica says while nothing is heard of the primary; nil when that is not so.
-  ///
-  /// - Throws: `.postgres` when a key is not there either: it may be in the primary.
-  private func entitiesOfReplica(
-    _ tenant: Int32,
-    _ keys: [String],
-    _ deadline: MonotonicTime
-  ) async throws(StorageError) -> [Int64]? {
-    let statement = PostgresStatement(
-      """
-      SELECT e.entity_id FROM unnest($2::text[]) WITH ORDINALITY AS k(key, place)
-      LEFT JOIN sluice.entities e ON e.tenant_id = $1 AND e.external_key = k.key ORDER BY k.place
-      """,
-      [.int32(tenant), .array(keys)]
-    )
-    let ids = try await askReplica(statement, deadline) { result throws(PostgresError) in
-      var ids: [Int64] = []
-      for row in 0..<result.rowCount {
-        guard let id = try result.int64(row: row, column: 0) else { throw Catalog.primaryAway }
-        ids.append(id)
-      }
-      return ids
-    }
-    if let ids { names.add(entities: ids, to: tenant, now: loop.now) }
-    return ids
-  }
-
   /// Attributes in the order of the wishes; unknown ones are created with the type given.
   ///
-  /// Names have 1 to 256 bytes, units at most 64, none has a NUL, which the caller has checked. While
-  /// nothing is heard of the primary, wishes for existing ones are answered by what is known, and else
-  /// by a replica.
+  /// Names have 1 to 256 bytes, units at most 64, none has a NUL, which the caller has checked.
+  /// While nothing is heard of the primary, wishes for existing ones are answered by what is known,
+  /// and else by a replica.
   ///
   /// - Throws: `.attributeNotFound`, `.attributeTypeMismatch`, `.mayNotCreateNames`, `.postgres`;
   ///   the other wishes have been fulfilled all the same.
@@ -148,77 +121,18 @@ public final class Catalog {
     _ wanted: [WantedAttribute],
     deadline: MonotonicTime
   ) async throws(StorageError) -> [CatalogAttribute] {
-    if let attributes = try await attributesWithoutPrimary(tenant, wanted, deadline) {
-      return attributes
+    if let replicas, replicas.areNeeded, wanted.allSatisfy({ $0.type == nil }) {
+      let known = names.attributes(named: Set(wanted.map(\.name)), of: tenant)
+      let found = wanted.compactMap { known[$0.name] }
+      guard found.count < wanted.count else { return found }
+      return try await replicas.attributes(tenant, wanted.map(\.name), deadline: deadline)
     }
-    var hots = PostgresArray(of: .bool)
-    for wish in wanted { hots.append(wish.isHot) }
-    let statement = PostgresStatement(
-      """
-      SELECT attribute_id, name, value_type, unit, is_hot, outcome
-      FROM sluice.resolve_attributes($1, $2, $3::int4[]::int2[], $4, $5) ORDER BY "position"
-      """,
-      [
-        .int32(tenant), .array(wanted.map(\.name)),
-        .array(wanted.map { Int32($0.type?.rawValue ?? 0) }), .array(wanted.map(\.unit)),
-        .array(hots),
-      ]
-    )
-    let found = try await ask(statement, deadline) { result throws(PostgresError) in
-      guard result.rowCount == wanted.count else { throw .protocolViolation("a row for each name") }
-      var found: [(attribute: CatalogAttribute?, outcome: String)] = []
-      for row in 0..<result.rowCount {
-        let isThere = try result.int64(row: row, column: 0) != nil
-        let attribute = isThere ? try CatalogAttribute(result, row: row, column: 0) : nil
-        found.append((attribute, result.text(row: row, column: 5) ?? ""))
-      }
-      return found
+    let resolution = AttributeResolution(tenant: tenant, wanted: wanted)
+    let found = try await ask(resolution.statement, deadline) { result throws(PostgresError) in
+      try resolution.read(result)
     }
     for case let attribute? in found.map(\.attribute) { remember(attribute, tenant) }
-    var attributes: [CatalogAttribute] = []
-    for (index, (attribute, outcome)) in found.enumerated() {
-      guard let attribute else {
-        throw wanted[index].type == nil ? .attributeNotFound(index: index) : .mayNotCreateNames
-      }
-      guard outcome != "type_mismatch" else {
-        throw .attributeTypeMismatch(index: index, existing: attribute.type)
-      }
-      attributes.append(attribute)
-    }
-    return attributes
-  }
-
-  /// What is known or a replica says while nothing is heard of the primary; nil when that is not so
-  /// or one may have to be created.
-  ///
-  /// - Throws: `.postgres` when a name is not there either: it may be in the primary.
-  private func attributesWithoutPrimary(
-    _ tenant: Int32,
-    _ wanted: [WantedAttribute],
-    _ deadline: MonotonicTime
-  ) async throws(StorageError) -> [CatalogAttribute]? {
-    guard router?.isPrimarySilent == true, wanted.allSatisfy({ $0.type == nil }) else { return nil }
-    let known = names.attributes(named: Set(wanted.map(\.name)), of: tenant)
-    let found = wanted.compactMap { known[$0.name] }
-    guard found.count < wanted.count else { return found }
-    let statement = PostgresStatement(
-      """
-      SELECT a.attribute_id, n.name, a.value_type, a.unit, a.is_hot
-      FROM unnest($2::text[]) WITH ORDINALITY AS n(name, place)
-      LEFT JOIN sluice.attributes a ON a.tenant_id = $1 AND a.name = n.name ORDER BY n.place
-      """,
-      [.int32(tenant), .array(wanted.map(\.name))]
-    )
-    let read = try await askReplica(statement, deadline) { result throws(PostgresError) in
-      var attributes: [CatalogAttribute] = []
-      for row in 0..<result.rowCount {
-        guard try result.int64(row: row, column: 0) != nil else { throw Catalog.primaryAway }
-        attributes.append(try CatalogAttribute(result, row: row, column: 0))
-      }
-      return attributes
-    }
-    for attribute in read ?? [] { remember(attribute, tenant) }
-    return read
+    return try resolution.attributes(found)
   }
 
   /// Attributes by name in byte order, at most `limit`: names that start with `prefix` and stand
@@ -263,41 +177,13 @@ public final class Catalog {
     unit: String,
     deadline: MonotonicTime
   ) async throws(StorageError) -> CatalogAttribute {
-    let statement = PostgresStatement(
-      """
-      SELECT attribute_id, name, value_type, unit, is_hot
-      FROM sluice.update_attribute($1, $2, $3, $4)
-      """,
-      [.int32(tenant), .text(name), .bool(isHot), .text(unit)]
-    )
-    if isHot { try await dropCooledValues(tenant, name, deadline) }
-    let updated = try await ask(statement, deadline) { result throws(PostgresError) in
-      result.rowCount == 0 ? nil : try CatalogAttribute(result, row: 0, column: 0)
+    let change = AttributeChange(tenant: tenant, name: name, isHot: isHot, unit: unit)
+    let changed = try await change.make { statement throws(StorageError) in
+      try await ask(statement, deadline) { $0 }
     }
-    guard let updated else { throw .attributeNotFound(index: 0) }
-    remember(updated, tenant)
-    if !isHot { try await dropCooledValues(tenant, name, deadline) }
-    return updated
-  }
-
-  /// Does nothing to an attribute that is hot or never was.
-  private func dropCooledValues(
-    _ tenant: Int32,
-    _ name: String,
-    _ deadline: MonotonicTime
-  ) async throws(StorageError) {
-    var last: Int64? = 0
-    while let after = last {
-      let statement = PostgresStatement(
-        "SELECT sluice.drop_cooled_values($1, $2, $3, $4)",
-        [
-          .int32(tenant), .text(name), .int64(after), .int32(Catalog.documentsAtOnce),
-        ]
-      )
-      last = try await ask(statement, deadline) { result throws(PostgresError) in
-        try result.int64(row: 0, column: 0)
-      }
-    }
+    guard let changed else { throw .attributeNotFound(index: 0) }
+    remember(changed, tenant)
+    return changed
   }
 
   // MARK: Unknown ids
@@ -406,8 +292,13 @@ public final class Catalog {
       }
       return found
     }
-    let ofReplica = try await askReplica(statement, until, read)
-    let found = if let ofReplica { ofReplica } else { try await ask(statement, until, read) }
+    let isOfReplica = replicas?.areNeeded == true
+    let found =
+      if isOfReplica, let replicas {
+        try await replicas.ask(statement, deadline: until, read)
+      } else {
+        try await ask(statement, until, read)
+      }
     for (tenant, entity, attribute) in found {
       if let entity {
         names.add(entities: CollectionOfOne(entity), to: tenant, now: loop.now)
@@ -419,7 +310,7 @@ public final class Catalog {
     }
     guard !absent.isEmpty else { return }
     // What a replica does not have may be in the primary.
-    guard ofReplica == nil else { throw .postgres(Catalog.primaryAway) }
+    guard !isOfReplica else { throw .postgres(ReplicaNames.primaryAway) }
     unknown.setAbsent(absent, now: loop.now)
     nextQuestionAt = loop.now + UnknownIDs.pause
   }
@@ -439,8 +330,8 @@ public final class Catalog {
   /// Compares versions about once a second until `shutDown`; a failure is tried again the next
   /// time.
   ///
-  /// - Parameter tenants: whose attributes are read at the start, before anybody asks: with them reads
-  ///   of other nodes need no primary.
+  /// - Parameter tenants: whose attributes are read at the start, before anybody asks: with them
+  ///   reads of other nodes need no primary.
   public func run(knowing tenants: [Int32] = []) async {
     for tenant in tenants { names.touch(tenant, now: loop.now) }
     while !isShutDown {
@@ -543,25 +434,6 @@ public final class Catalog {
       throw .postgres(error)
     }
   }
-
-  /// Asks a replica, however old, while nothing is heard of the primary; nil when that is not so.
-  private func askReplica<T>(
-    _ statement: PostgresStatement,
-    _ deadline: MonotonicTime,
-    _ read: (PostgresResult) throws(PostgresError) -> T
-  ) async throws(StorageError) -> T? {
-    guard let router, router.hasReplicas, router.isPrimarySilent else { return nil }
-    let requirement = ReadRequirement(.eventual(maxStaleness: .seconds(3600)), allowsDegraded: true)
-    let answer = try await router.read([statement], requirement, deadline: deadline)
-    do throws(PostgresError) {
-      return try read(answer.results[0])
-    } catch {
-      throw .postgres(error)
-    }
-  }
-
-  /// What is said when the primary would have to be asked, and is silent.
-  private static let primaryAway = PostgresError.disconnected(outcomeUnknown: false, sqlstate: nil)
 
   private func sleep(until time: MonotonicTime) async {
     let cell = WaitCell<Bool>()

@@ -146,7 +146,8 @@ public struct EntityReader {
   ///   - deadline: until when.
   /// - Returns: the entities and whether there are more.
   /// - Throws: `.attributeNotFound`, `.attributeNotHot`, `.badFilter`, `.notOrderable`,
-  ///   `.orderNotFound`, `.badPageToken`, `.unreadable`, `.valueTooLarge`, and as `ReadRouter.read`.
+  ///   `.orderNotFound`, `.badPageToken`, `.unreadable`, `.valueTooLarge`, and as
+  ///   `ReadRouter.read`.
   public func entities(
     _ list: EntityList,
     pageToken: [UInt8],

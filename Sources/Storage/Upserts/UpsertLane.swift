@@ -57,8 +57,8 @@ public final class UpsertLane {
 
   /// Writes an upsert; the caller has checked it with `UpsertCheck`.
   ///
-  /// At the deadline the caller is told at once: `.outcomeUnknown` when the transaction is under way,
-  /// and `.postgres(.waitTimedOut)` when it has not begun, which it never will then.
+  /// At the deadline the caller is told at once: `.outcomeUnknown` when the transaction is under
+  /// way, and `.postgres(.waitTimedOut)` when it has not begun, which it never will then.
   ///
   /// - Throws: `.tooManyUpserts`, `.projectionFull`, `.valueRefused`, `.outcomeUnknown` when it may
   ///   have been written, `.postgres` when it has not been and will not be.
@@ -75,7 +75,7 @@ public final class UpsertLane {
         cell.resume(.failure(.tooManyUpserts))
         return
       }
-      entry.timer = loop.schedule(at: deadline) { [weak entry] in entry?.expire() }
+      entry.timer = loop.schedule(at: deadline) { entry.expire() }
     }
     if let timer = entry.timer { loop.cancel(timer) }
     return try outcome.get()

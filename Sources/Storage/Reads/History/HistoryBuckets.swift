@@ -95,7 +95,7 @@ public struct HistoryBuckets: Equatable, Sendable {
     for entity in Set(query.entityIDs).sorted() {
       for attribute in Set(query.attributeIDs).sorted() {
         var last = (number: Double.nan, integer: Int64(0))
-        // Buckets that the grid does not name are kept: midnight may be set back behind the end.
+        // Should there be buckets that the grid does not name, they are kept.
         func take(through start: Int64) -> Bool {
           var isTaken = false
           while next < count, key(next) <= (entity, attribute, start) {

@@ -2,9 +2,9 @@
 
 /// A name that can only be one of the IANA database.
 ///
-/// PostgreSQL takes more for a zone: abbreviations such as CEST, and rules such as "foo/bar5" that it
-/// makes up a zone from. Those have no area and are none of the few names without one, or have digits
-/// where no name has any. Whether the name exists only PostgreSQL knows.
+/// PostgreSQL takes more for a zone: abbreviations such as CEST, and rules such as "foo/bar5" that
+/// it makes up a zone from. Those have no area and are none of the few names without one, or have
+/// digits where no name has any. Whether the name exists only PostgreSQL knows.
 public struct TimeZoneName: Equatable, Sendable {
   /// Longer than any of them.
   public static let bytesMax = 64
@@ -40,7 +40,7 @@ public struct TimeZoneName: Equatable, Sendable {
     "Universal", "W-SU", "WET", "Zulu",
   ]
 
-  /// Names that are abbreviations, too, which PostgreSQL looks for first: its CET has no summer time.
+  /// Names that are abbreviations, too, which PostgreSQL looks for first: its CET knows no summer.
   ///
   /// Each is a link to the zone beside it. Source: the file "backward" of the IANA database.
   private static let shadowed = [

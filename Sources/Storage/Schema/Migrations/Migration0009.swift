@@ -17,8 +17,8 @@ extension Migration {
       INSERT INTO sluice.cooled_attributes
         SELECT a.tenant_id, a.attribute_id FROM sluice.attributes a WHERE NOT a.is_hot;
 
-      -- NULL leaves a field as it is. No row: no such attribute. One that was hot before has its old
-      -- values dropped first, by drop_cooled_values.
+      -- NULL leaves a field as it is. No row: no such attribute. One that was hot before has its
+      -- old values dropped first, by drop_cooled_values.
       CREATE OR REPLACE FUNCTION sluice.update_attribute(tenant integer, attribute_name text,
         hot boolean, new_unit text)
       RETURNS TABLE (attribute_id integer, name text, value_type smallint, unit text,
@@ -46,11 +46,12 @@ extension Migration {
       END
       $function$;
 
-      -- Takes the values of an attribute that is not hot any more out of the projections of the next
-      -- so many entities. Returns the last of them, to go on behind it; NULL when there are no more,
-      -- or when the attribute is hot or never was.
+      -- Takes the values of an attribute that is not hot any more out of the projections of the
+      -- next so many entities. Returns the last of them, to go on behind it; NULL when there are no
+      -- more, or when the attribute is hot or never was.
       --
-      -- A fold that read a document before it changed here finds another version and reads it again.
+      -- A fold that read a document before it changed here finds another version and reads it
+      -- again.
       CREATE FUNCTION sluice.drop_cooled_values(tenant integer, attribute_name text, after bigint,
         documents integer)
       RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off AS $function$
