@@ -21,6 +21,8 @@ final class WorkerContext {
   var figures = Figures()
   var connections: [ConnectionID: Connection] = [:]
   var budget: IngestBudget
+  /// Long requests of unary calls that go on, also of those whose caller was answered or is gone.
+  var requestBytes = 0
   /// Write sessions that are opening, open, or have batches in a lane.
   var sessions: [SessionID: WriteSession] = [:]
   /// What reaches every worker.
