@@ -125,7 +125,7 @@ public final class WorkerStorage {
       log: log
     )
     if let cached = settings.cache {
-      cache = EntityCache(cached, router, on: loop, log: log)
+      cache = EntityCache(cached, router, catalog, on: loop, log: log)
     } else {
       cache = nil
     }
