@@ -159,6 +159,7 @@ actor Supervisor {
         throw .listen(configuration.listen, error)
       }
     }
+    for worker in workers { await worker.join(workers.filter { $0 !== worker }) }
     log.notice("listening on \(address) with \(workers.count) workers")
     announce(address)
   }
