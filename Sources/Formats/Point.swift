@@ -10,13 +10,22 @@ public struct Point: Equatable, Sendable {
   public var time: Timestamp
   /// The value with its type.
   public var value: PointValue
+  /// The text of the value when its type was only guessed: whoever knows the type reads it anew.
+  public var guessedText: String?
 
-  /// Puts a point together.
-  public init(entity: String, attribute: String, time: Timestamp, value: PointValue) {
+  /// Puts a point together; without a guessed text the input itself has said the type.
+  public init(
+    entity: String,
+    attribute: String,
+    time: Timestamp,
+    value: PointValue,
+    guessedText: String? = nil
+  ) {
     self.entity = entity
     self.attribute = attribute
     self.time = time
     self.value = value
+    self.guessedText = guessedText
   }
 }
 

@@ -1,6 +1,7 @@
 internal import Client
 internal import EventLoop
 internal import Formats
+internal import Glibc
 internal import Testing
 internal import Wire
 
@@ -20,6 +21,36 @@ struct ImportTests {
   )
   func format(name: String, start: String, expected: InputFormat) {
     #expect(ImportPlan.guess(name, Array(start.utf8)[...]) == expected)
+  }
+
+  @Test("the size of a pipe is not known, and it is not opened for it")
+  func sizes() throws {
+    let folder = "/tmp/sluice-sizes-\(RandomID.bytes().map { String($0) }.joined())"
+    let isMade = unsafe mkdir(folder, 0o700) == 0 && mkfifo(folder + "/pipe", 0o600) == 0
+    #expect(isMade)
+    defer {
+      _ = unsafe unlink(folder + "/pipe")
+      _ = unsafe rmdir(folder)
+    }
+    // Opening it would wait for a writer.
+    #expect(try InputFile.size(of: folder + "/pipe") == nil)
+    #expect(throws: CommandFailure.self) { try InputFile.size(of: folder) }
+    #expect(throws: CommandFailure.self) { try InputFile.size(of: folder + "/none") }
+  }
+
+  @Test("what is to come follows from what was parsed, and is not said before")
+  func progress() {
+    var progress = ImportProgress(isShown: false)
+    progress.add(fileSize: 600)
+    #expect(progress.total == nil)
+    progress.note(bytes: 100, values: 0)
+    #expect(progress.total == nil)
+    progress.note(bytes: 200, values: 50)
+    #expect(progress.total == 150)
+    progress.note(bytes: 600, values: 160)
+    #expect(progress.total == 160)
+    progress.add(fileSize: nil)
+    #expect(progress.total == nil)
   }
 
   @Test("lines are in the order of sequence numbers: type by type")

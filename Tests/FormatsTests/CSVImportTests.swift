@@ -3,7 +3,7 @@ import Testing
 
 // Turning CSV records into points: which column means what, types, and nothing lost in silence.
 
-/// Imports a whole text; the last element of the result says why the file was refused, if it was.
+/// Imports a whole text, without the texts of guessed values; the last element of the result says why the file was refused, if it was.
 func importCSV(
   _ text: String,
   _ change: (inout CSVImportOptions) -> Void = { _ in }
@@ -17,7 +17,11 @@ func importCSV(
   var problems: [ImportProblem] = []
   do throws(ImportError) {
     while let record = try importer.next() {
-      points += record.points
+      points += record.points.map { point in
+        var point = point
+        point.guessedText = nil
+        return point
+      }
       problems += record.problems
     }
     return (points, problems, nil)
@@ -97,6 +101,30 @@ struct CSVImportTests {
     #expect(late.points == [point("a", "x", .number(7))])
     #expect(
       late.problems.map(\.description) == ["line 3, column \"x\": not a number"]
+    )
+  }
+
+  @Test("a value keeps its text where its type was only guessed")
+  func guessedTexts() {
+    func texts(_ text: String) -> [String?] {
+      var options = CSVImportOptions()
+      options.types = ["n": .integer]
+      var importer = CSVImport(options: options)
+      importer.feed(Array(text.utf8)[...])
+      importer.finish()
+      var texts: [String?] = []
+      while let record = try? importer.next() { texts += record.points.map(\.guessedText) }
+      return texts
+    }
+    #expect(
+      texts("time,id,n,x,y,z\n2014-02-14,a,7,9007199254740993,true,n/a\n")
+        == [nil, "9007199254740993", "true", "n/a"]
+    )
+    #expect(
+      texts(
+        "time,id,metric,value,type\n2014-02-14,a,x,007,\n2014-02-14,a,x,7,int\n"
+          + "2014-02-14,a,n,7,\n"
+      ) == ["007", nil, nil]
     )
   }
 

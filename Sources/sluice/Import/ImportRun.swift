@@ -57,7 +57,7 @@ final class ImportRun {
   /// - Throws: why nothing could be done, or the session was lost for good.
   func run() async throws -> ImportReport {
     // Before anything is written: that all files are there, and how much there is to do.
-    for file in plan.files { progress.add(fileSize: try InputFile(file).size) }
+    for file in plan.files { progress.add(fileSize: try InputFile.size(of: file)) }
     let producer = await session.client.producer(
       ProducerOptions(
         producerID: identity.id,
@@ -113,6 +113,7 @@ final class ImportRun {
       importer = nil
       if count > 0 { current.feed(buffer[..<count]) } else { current.finish() }
       try await takeRecords(from: &current, path, index, ledger, &group)
+      progress.note(bytes: report.bytesRead, values: report.readCount + block.count)
       guard count > 0 else { break }
       importer = current
     }
@@ -213,15 +214,10 @@ final class ImportRun {
     guard let entityID = cache.entity(point.entity),
       let attribute = cache.attribute(point.attribute)
     else { throw ClientError.protocolViolation("a name that was resolved has no id") }
-    guard let value = Self.fitted(point.value, to: attribute.valueType) else {
-      return skip(
-        InputProblem(
-          source: line,
-          advice:
-            "\(point.attribute) has the type \(attribute.valueType.name), and this value is of"
-            + " type \(point.value.type.rawValue); give it another name with --rename"
-        )
-      )
+    let value: PointValue
+    switch ValueFit(point, attribute.valueType) {
+    case .value(let fitted): value = fitted
+    case .refused(let advice): return skip(InputProblem(source: line, advice: advice))
     }
     if !packer.hasRoom(for: value) { try await send(ledger, &group) }
     packer.append(
@@ -232,16 +228,6 @@ final class ImportRun {
       line: line
     )
     report.readCount += 1
-  }
-
-  /// A value of the attribute's type; an integer that a double holds exactly is a number as well.
-  private static func fitted(_ value: PointValue, to type: ValueType) -> PointValue? {
-    guard ValueType(value.type) != type else { return value }
-    switch (value, type) {
-    case (.integer(let integer), .number): return Double(exactly: integer).map { .number($0) }
-    case (.number(let number), .integer): return Int64(exactly: number).map { .integer($0) }
-    default: return nil
-    }
   }
 
   private func send(
@@ -291,7 +277,7 @@ final class ImportRun {
 
   private func showProgress(_ ledger: AckLedger) async {
     guard progress.isDue else { return }
-    progress.draw(durable: await ledger.position().durable, report)
+    progress.draw(durable: await ledger.position().durable)
   }
 
   /// Keeps the progress moving until everything is durable, or the session has failed.
