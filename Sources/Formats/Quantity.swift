@@ -24,6 +24,7 @@ public enum Quantity {
   ///   - number: how many.
   ///   - singular: what one of them is called.
   ///   - plural: what several are called; with an s at the end when left out.
+  /// - Returns: the number, grouped, and its noun.
   public static func count(
     _ number: some BinaryInteger,
     _ singular: String,

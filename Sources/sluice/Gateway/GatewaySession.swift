@@ -8,7 +8,15 @@ internal import Wire
 /// A client with the patience that the user asked for.
 struct GatewaySession: Sendable {
   let client: SluiceClient
+  /// How long a producer's session may take to open; nil when the user did not say.
+  let openingMax: Duration?
   private let timeout: Duration
+
+  private init(_ client: SluiceClient, _ timeout: Duration?) {
+    self.client = client
+    openingMax = timeout
+    self.timeout = timeout ?? .seconds(30)
+  }
 
   /// Runs a command's work with a client, on a loop of the calling thread.
   ///
@@ -32,7 +40,7 @@ struct GatewaySession: Sendable {
         // Pages of one answer may come from several nodes: none of them older than the one before.
         let client = try SluiceClient(addresses, isMonotonic: isMonotonic)
         do {
-          try await body(GatewaySession(client: client, timeout: timeout), prepared)
+          try await body(GatewaySession(client, timeout), prepared)
         } catch {
           await client.close()
           throw error

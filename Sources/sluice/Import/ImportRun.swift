@@ -64,16 +64,16 @@ final class ImportRun {
         durability: plan.isStaged ? .staged : .durable,
         clientName: "sluice-import/\(Environment.hostName)",
         windowBytesMax: Self.windowBytes,
-        connectWithin: Self.connectMax
+        connectWithin: session.openingMax ?? Self.connectMax
       )
     )
-    try await producer.waitUntilOpen()
+    let watch = LinkWatch(producer, on: loop)
+    defer { withExtendedLifetime(watch) {} }
+    try await OpeningLimit.waitUntilOpen(producer, within: session.openingMax, on: loop)
     let ledger = AckLedger(session.client, producer, isStaged: plan.isStaged)
     durableAtStart = await ledger.position().durable
     progress.firstSequence = state == nil ? durableAtStart : 0
     let start = MonotonicTime.now()
-    let watch = LinkWatch(producer, on: loop)
-    defer { withExtendedLifetime(watch) {} }
     do {
       try await withThrowingDiscardingTaskGroup { group in
         for (index, file) in self.plan.files.enumerated() where !self.isStopped {

@@ -33,7 +33,8 @@ enum ValueFit: Equatable {
       return .value(try PointValue(parsing: text, as: wanted))
     } catch .notInteger {
       // Perhaps written as 7.0 or 1e3; what is no number either is refused.
-      return integer(try? PointValue(parsing: text, as: .number)).map { .value($0) } ?? .refused("\(refusal) is none")
+      let integer = integer(try? PointValue(parsing: text, as: .number))
+      return integer.map { .value($0) } ?? .refused("\(refusal) is none")
     } catch .integerTooLarge {
       return .refused("\(refusal) does not fit 64 bits")
     } catch {
