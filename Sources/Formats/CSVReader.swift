@@ -12,8 +12,9 @@
 /// ```
 /// Beyond RFC 4180: LF ends a record as CRLF does, blank lines are skipped, and a byte order mark
 /// at the start is dropped. After an error the reader goes on with the next record. A quote that is
-/// not closed before the file ends was the mistake of the line that opened it: what follows that line
-/// is read anew, twice at most, because a quoted field that did not close holds only quotes in pairs.
+/// not closed before the file ends was the mistake of the line that opened it: what follows that
+/// line is read anew. No byte is read more than twice, because a quoted field that did not close
+/// holds only quotes in pairs, and those open nothing.
 public struct CSVReader: Sendable {
   /// What a record may look like.
   public struct Options: Sendable {

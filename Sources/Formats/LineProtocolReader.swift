@@ -4,9 +4,9 @@
 ///
 /// Reads what InfluxDB 1 and 2 read: LF or CRLF ends a line, but not inside a string; blank lines
 /// and lines that begin with `#` are skipped. After an error the reader goes on with the next line.
-/// A string that is not closed before the input or the longest line ends was the mistake of the line
-/// that opened it: what follows that line is read anew. Every byte is read twice at most, because a
-/// string that did not close holds nothing that could open another one.
+/// A string that is not closed before the input or the longest line ends was the mistake of the
+/// line that opened it: what follows that line is read anew. Every byte is read twice at most,
+/// because a string that did not close holds nothing that could open another one.
 ///
 /// Source: InfluxDB documentation, "Line protocol", and the reader in influxdata/influxdb `models`.
 public struct LineProtocolReader: Sendable {

@@ -121,7 +121,7 @@ public enum PointValue: Equatable, Sendable, CustomStringConvertible {
       guard !bytes.contains(0) else { throw .containsNul }
       self = .label(String(decoding: bytes, as: UTF8.self))
     case .document:
-      if let offset = JSONScanner.firstError(in: bytes) { throw .notDocument(offset: offset) }
+      try JSONScanner.check(bytes)
       self = .document(String(decoding: bytes, as: UTF8.self))
     }
   }
@@ -152,6 +152,8 @@ public enum PointValueError: Error, Equatable, Sendable, CustomStringConvertible
   case notFlag
   /// Not JSON, from this byte on.
   case notDocument(offset: Int)
+  /// JSON with more arrays and objects inside each other than the limit.
+  case documentTooDeep(max: Int)
   /// A NUL character, which PostgreSQL cannot store in text.
   case containsNul
 
@@ -163,6 +165,7 @@ public enum PointValueError: Error, Equatable, Sendable, CustomStringConvertible
     case .integerTooLarge: "the integer does not fit 64 bits"
     case .notFlag: "not a flag; write true or false"
     case .notDocument(let offset): "not valid JSON at byte \(offset + 1)"
+    case .documentTooDeep(let max): "the JSON nests deeper than \(max) levels"
     case .containsNul: "contains a NUL character, which PostgreSQL cannot store"
     }
   }

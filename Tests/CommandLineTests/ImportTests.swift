@@ -1,3 +1,4 @@
+internal import ArgumentParser
 internal import Client
 internal import EventLoop
 internal import Formats
@@ -51,6 +52,40 @@ struct ImportTests {
     #expect(progress.total == 160)
     progress.add(fileSize: nil)
     #expect(progress.total == nil)
+  }
+
+  @Test("a compressed input is refused with what to do")
+  func compressed() throws {
+    func message(_ arguments: [String]) throws -> String? {
+      let plan = try ImportPlan(try ImportCommand.parse(arguments))
+      let failure = #expect(throws: CommandFailure.self) {
+        _ = try plan.importer(for: arguments[0], start: [0x1F, 0x8B, 8])
+      }
+      return failure?.message
+    }
+    #expect(
+      try message(["a.csv.gz"])
+        == "a.csv.gz is compressed; use: zcat a.csv.gz | sluice import - --format csv"
+    )
+    #expect(try message(["m.lp.gz"])?.hasSuffix("--format line-protocol") == true)
+    #expect(try message(["-"])?.hasPrefix("standard input is compressed; use: zcat FILE") == true)
+  }
+
+  @Test("tabs part the fields of .tsv, unless something else is said")
+  func tabs() throws {
+    func count(_ arguments: [String], _ text: String) throws -> Int {
+      let plan = try ImportPlan(try ImportCommand.parse(arguments + ["--entity", "e"]))
+      let bytes = Array(text.utf8)
+      var importer = try plan.importer(for: arguments[0], start: bytes[...])
+      importer.feed(bytes[...])
+      importer.finish()
+      var count = 0
+      while let record = try importer.next() { count += record.points.count }
+      return count
+    }
+    #expect(try count(["a.TSV"], "time\tx\ty\n2014-02-14\t1\t2\n") == 2)
+    #expect(try count(["a.tsv", "--delimiter", ";"], "time;x;y\n2014-02-14;1;2\n") == 2)
+    #expect(try count(["a.csv"], "time,x\n2014-02-14,1\n") == 1)
   }
 
   @Test("lines are in the order of sequence numbers: type by type")

@@ -159,7 +159,8 @@ actor Supervisor {
         throw .listen(configuration.listen, error)
       }
     }
-    log.notice("listening on \(address) with \(workers.count) workers")
+    let count = workers.count == 1 ? "1 worker" : "\(workers.count) workers"
+    log.notice("listening on \(address) with \(count)")
     announce(address)
   }
 

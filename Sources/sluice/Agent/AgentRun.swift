@@ -305,7 +305,7 @@ final class AgentRun {
     guard StandardStream.error.isTerminal else { return }
     let position = await ledger.position()
     let waiting = position.produced - min(position.durable, position.produced)
-    var parts = [entity, "\(Quantity.grouped(report.sentCount)) values"]
+    var parts = [entity, "\(Quantity.count(report.sentCount, "value"))"]
     parts.append(waiting == 0 ? "all durable" : "\(Quantity.grouped(waiting)) not yet durable")
     if let latency = await ledger.newestLatency {
       parts.append("ack \(Quantity.seconds(latency / 1_000))")

@@ -109,7 +109,7 @@ final class ImportRun {
     while !isStopped {
       let count = try file.read(into: &buffer)
       report.bytesRead += Int64(count)
-      var current = importer ?? plan.importer(for: path, start: buffer[..<count])
+      var current = try importer ?? plan.importer(for: path, start: buffer[..<count])
       importer = nil
       if count > 0 { current.feed(buffer[..<count]) } else { current.finish() }
       try await takeRecords(from: &current, path, index, ledger, &group)
@@ -135,7 +135,8 @@ final class ImportRun {
         if block.count >= Self.blockMax { try await flush(ledger, &group) }
       }
     } catch let error as ImportError {
-      throw CommandFailure("\(path == "-" ? "standard input" : path): \(error)", .data)
+      let name = path == "-" ? "standard input" : path
+      throw CommandFailure("\(name): \(DisplayWidth.visible("\(error)"))", .data)
     }
   }
 
@@ -156,7 +157,8 @@ final class ImportRun {
     guard plan.isStrict else { return }
     isStopped = true
     report.failure = CommandFailure(
-      "\(report.place(problem)): \(problem.advice); what stands before it was written",
+      DisplayWidth.visible("\(report.place(problem)): \(problem.advice)")
+        + "; what stands before it was written",
       .data
     )
   }

@@ -21,7 +21,8 @@ final class OpeningLimit: Sendable {
   ///   - producer: closed when it does not open in time.
   ///   - limit: how long to wait; nil leaves that to the producer.
   ///   - loop: the caller's.
-  /// - Throws: `ClientError` as `Producer.waitUntilOpen`, or a failure that says why it took longer.
+  /// - Throws: `ClientError` as `Producer.waitUntilOpen`, or a failure that says why it took
+  ///   longer.
   static func waitUntilOpen(
     _ producer: Producer,
     within limit: Duration?,
