@@ -145,7 +145,7 @@ struct ArgumentTests {
     }
     #expect(message("observed_at_unix_us") == "--at: is wrong (BAD_REQUEST)")
     #expect(message("time_zone") == "--zone: is wrong (BAD_REQUEST)")
-    #expect(message("attribute_ids[1]") == "attribute 2: is wrong (BAD_REQUEST)")
+    #expect(message("attribute_id[1]") == "attribute 2: is wrong (BAD_REQUEST)")
     #expect(message("other") == "other: is wrong (BAD_REQUEST)")
   }
 

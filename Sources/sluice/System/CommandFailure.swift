@@ -89,8 +89,8 @@ struct CommandFailure: Error, CustomStringConvertible {
     case "read.include_staged": return "--include-staged"
     default:
       // Attributes are named in the order of their ids.
-      guard field.hasPrefix("attribute_ids["), field.hasSuffix("]"),
-        let index = Int(field.dropFirst("attribute_ids[".count).dropLast())
+      guard field.hasPrefix("attribute_id["), field.hasSuffix("]"),
+        let index = Int(field.dropFirst("attribute_id[".count).dropLast())
       else { return field }
       return "attribute \(index + 1)"
     }

@@ -1,16 +1,22 @@
 internal import Client
 internal import EventLoop
 internal import Formats
+internal import Synchronization
 
 // Bounds how long a command waits for its session, when its user has said for how long.
 
 /// Closes a producer whose session does not open in time.
 final class OpeningLimit: Sendable {
+  /// Why there was no session when the producer was closed, which is a reason of its own.
+  private let wait = Mutex<ProducerWait?>(nil)
+
   /// Watches on the loop as long as somebody holds this object.
   private init(_ producer: Producer, _ limit: Duration, on loop: EventLoop) {
     loop.spawn { [weak self] in
       await loop.sleep(for: limit)
-      guard self != nil else { return }
+      let wait = await producer.wait
+      guard let self else { return }
+      self.wait.withLock { $0 = wait }
       await producer.close()
     }
   }
@@ -37,7 +43,7 @@ final class OpeningLimit: Sendable {
     } catch {
       guard error == .closed, MonotonicTime.now() >= end else { throw error }
       var reason = "the gateway did not answer"
-      if case .linkDown(let error, _) = await producer.wait { reason = "\(error)" }
+      if case .linkDown(let error, _) = watch.wait.withLock(\.self) { reason = "\(error)" }
       throw CommandFailure(
         "no session within --timeout \(Quantity.duration(limit)): \(reason); start a gateway with"
           + " 'sluice serve', or name it with --gateway",
