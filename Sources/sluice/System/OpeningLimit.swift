@@ -1,25 +1,13 @@
 internal import Client
 internal import EventLoop
 internal import Formats
-internal import Synchronization
 
 // Bounds how long a command waits for its session, when its user has said for how long.
 
-/// Closes a producer whose session does not open in time.
-final class OpeningLimit: Sendable {
-  /// Why there was no session when the producer was closed, which is a reason of its own.
-  private let wait = Mutex<ProducerWait?>(nil)
-
-  /// Watches on the loop as long as somebody holds this object.
-  private init(_ producer: Producer, _ limit: Duration, on loop: EventLoop) {
-    loop.spawn { [weak self] in
-      await loop.sleep(for: limit)
-      let wait = await producer.wait
-      guard let self else { return }
-      self.wait.withLock { $0 = wait }
-      await producer.close()
-    }
-  }
+/// The time that a session may take to open.
+enum OpeningLimit {
+  /// How often it is looked whether the session is open, so that nobody sleeps on.
+  private static let pause = Duration.milliseconds(10)
 
   /// Waits until a producer's session is open.
   ///
@@ -36,19 +24,31 @@ final class OpeningLimit: Sendable {
   ) async throws {
     guard let limit else { return try await producer.waitUntilOpen() }
     let end = MonotonicTime.now() + limit
-    let watch = OpeningLimit(producer, limit, on: loop)
-    defer { withExtendedLifetime(watch) {} }
-    do throws(ClientError) {
-      try await producer.waitUntilOpen()
-    } catch {
-      guard error == .closed, MonotonicTime.now() >= end else { throw error }
-      var reason = "the gateway did not answer"
-      if case .linkDown(let error, _) = watch.wait.withLock(\.self) { reason = "\(error)" }
-      throw CommandFailure(
-        "no session within --timeout \(Quantity.duration(limit)): \(reason); start a gateway with"
-          + " 'sluice serve', or name it with --gateway",
-        .unavailable
-      )
+    try await withThrowingTaskGroup(of: Bool.self) { group in
+      group.addTask {
+        try await producer.waitUntilOpen()
+        return true
+      }
+      group.addTask {
+        while !Task.isCancelled, MonotonicTime.now() < end { await loop.sleep(for: pause) }
+        return false
+      }
+      defer { group.cancelAll() }
+      guard try await group.next() == false else { return }
+      // Closing it is a reason of its own.
+      let wait = await producer.wait
+      await producer.close()
+      throw failure(limit, wait)
     }
+  }
+
+  private static func failure(_ limit: Duration, _ wait: ProducerWait?) -> CommandFailure {
+    var reason = "the gateway did not answer"
+    if case .linkDown(let error, _) = wait { reason = "\(error)" }
+    return CommandFailure(
+      "no session within --timeout \(Quantity.duration(limit)): \(reason); start a gateway with"
+        + " 'sluice serve', or name it with --gateway",
+      .unavailable
+    )
   }
 }
