@@ -176,8 +176,8 @@ final class Connection: ReadinessHandler, FlushHandler {
     let change = decoder.heldBytes - heldBytes
     heldBytes += change
     context.figures[.partialFrameBytes] += Int64(change)
-    // The slowest frames go, not whoever sent something last: a few clients that never finish theirs
-    // would shut everybody else out.
+    // The slowest frames go, not whoever sent something last: a few clients that never finish
+    // theirs would shut everybody else out.
     while context.figures[.partialFrameBytes] > Int64(ServerLimits.partialFrameBytesMax),
       let slowest = context.connections.values.filter({ $0.heldBytes > 0 }).min(
         by: { $0.frameStart < $1.frameStart }

@@ -160,7 +160,8 @@ actor Supervisor {
       }
     }
     for worker in workers { await worker.join(workers.filter { $0 !== worker }) }
-    log.notice("listening on \(address) with \(workers.count) workers")
+    let count = workers.count == 1 ? "1 worker" : "\(workers.count) workers"
+    log.notice("listening on \(address) with \(count)")
     announce(address)
   }
 

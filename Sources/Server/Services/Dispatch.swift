@@ -74,7 +74,7 @@ struct Call {
     }
   }
 
-  /// Takes its share of the memory for calls; false when there is no room, and the call has not begun.
+  /// Takes its share of the memory for calls; false when there is no room and nothing has begun.
   func begin() -> Bool {
     guard context.requestBytes + request.heldBytes <= ServerLimits.requestBytesMax else {
       return false

@@ -8,8 +8,8 @@ extension HotEntity {
     case number, integer, flag, label, document
   }
 
-  /// The entity as bytes: layout, id, version, external key, and of each value attribute, time, type
-  /// and value; names of attributes every worker knows.
+  /// The entity as bytes: layout, id, version, external key, and of each value attribute, time,
+  /// type and value; names of attributes every worker knows.
   var cached: [UInt8] {
     var bytes: [UInt8] = [HotEntity.layout]
     bytes.reserveCapacity(32 + externalKey.utf8.count + values.count * 24)

@@ -205,8 +205,8 @@ public final class Catalog {
 
   /// Makes ids known that exist, as far as they are not yet; look at `index(of:)` again afterwards.
   ///
-  /// All sessions that wait share one question. A negative answer holds only for those who wanted to
-  /// know before it was asked: anybody may have made the id since.
+  /// All sessions that wait share one question. A negative answer holds only for those who wanted
+  /// to know before it was asked: anybody may have made the id since.
   ///
   /// - Throws: `.postgres` when the database could not be asked.
   public func learn(

@@ -6,8 +6,8 @@ public struct JSONText: ~Escapable {
   static let integerDigitsMax = 131_072
   /// Digits behind the point that numeric takes.
   static let fractionDigitsMax = 16_383
-  /// Zeros that exponents may add: jsonb writes numbers out, and 8 bytes of `1e131071` would come back
-  /// as 128 KiB.
+  /// Zeros that exponents may add: jsonb writes numbers out, and 8 bytes of `1e131071` would come
+  /// back as 128 KiB.
   static let addedDigitsMax = 512 << 10
 
   /// Why jsonb would refuse the text; nil when it takes it.
