@@ -13,6 +13,13 @@ public struct Descriptor: ~Copyable, Sendable {
     self.number = number
   }
 
+  /// Gives the descriptor to whoever takes the number over.
+  consuming func release() -> CInt {
+    let number = number
+    discard self
+    return number
+  }
+
   deinit {
     // EINTR and EIO leave the descriptor closed on Linux, so there is nothing to repeat (close(2)).
     _ = close(number)

@@ -72,6 +72,14 @@ public struct Socket: ~Copyable {
   /// The descriptor's number, for `EventLoop.add`; valid as long as the socket lives.
   public var number: CInt { descriptor.number }
 
+  // MARK: Handing over
+
+  /// Takes over what another one's `release` gave.
+  public init(released number: CInt) { descriptor = Descriptor(owning: number) }
+
+  /// Gives the open socket to another loop: whoever gets the number has to make a socket of it.
+  public consuming func release() -> CInt { descriptor.release() }
+
   // MARK: Making
 
   /// A listening socket that shares its port with the other workers (SO_REUSEPORT, socket(7)).

@@ -21,6 +21,8 @@ public struct CSVError: Error, Equatable, Sendable, CustomStringConvertible {
     case textAfterQuote
     /// The file ended inside a quoted field.
     case unclosedQuote
+    /// The file ended inside a quoted field that was too long to be read anew.
+    case unclosedQuoteTooLong(unreadLines: Int)
     /// A carriage return that no line feed follows.
     case bareCarriageReturn
     /// The record is longer than the limit, in bytes.
@@ -43,6 +45,9 @@ public struct CSVError: Error, Equatable, Sendable, CustomStringConvertible {
       "a quote inside an unquoted field; put the whole field in quotes and double the quote"
     case .textAfterQuote: "text after a closing quote; double the quotes inside a quoted field"
     case .unclosedQuote: "the quoted field is not closed before the end of the file"
+    case .unclosedQuoteTooLong(let unreadLines):
+      "the quoted field is not closed before the end of the file;"
+        + " \(Quantity.count(unreadLines, "line")) behind it could not be read"
     case .bareCarriageReturn:
       "a carriage return without a line feed; convert the line ends to LF or CRLF"
     case .recordTooLong(let bytesMax):

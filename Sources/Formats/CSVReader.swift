@@ -11,7 +11,10 @@
 /// while let record = try reader.next() { … }
 /// ```
 /// Beyond RFC 4180: LF ends a record as CRLF does, blank lines are skipped, and a byte order mark
-/// at the start is dropped. After an error the reader goes on with the next record.
+/// at the start is dropped. After an error the reader goes on with the next record. A quote that is
+/// not closed before the file ends was the mistake of the line that opened it: what follows that
+/// line is read anew. No byte is read more than twice, because a quoted field that did not close
+/// holds only quotes in pairs, and those open nothing.
 public struct CSVReader: Sendable {
   /// What a record may look like.
   public struct Options: Sendable {
@@ -39,6 +42,11 @@ public struct CSVReader: Sendable {
   /// The line of the next byte.
   private var line = 1
   private var fieldCountExpected: Int?
+  /// What follows the first line of a quoted field that is still open, as it stands in the file; at
+  /// most as long as a record.
+  private var behindLine: [UInt8]?
+  /// The line of the last byte that was skipped, or stood in quotes.
+  private var lastLine = 1
 
   private var record = CSVRecordBuilder()
 
@@ -182,6 +190,7 @@ public struct CSVReader: Sendable {
   /// Copies up to the next quote.
   private mutating func readQuoted() throws(CSVError) {
     let bytes = input
+    let start = position
     var index = position
     var seen: UInt8 = 0
     var lineCount = 0
@@ -191,13 +200,24 @@ public struct CSVReader: Sendable {
       index += 1
     }
     line += lineCount
+    if index > start { lastLine = bytes[index - 1] == Ascii.lineFeed ? line - 1 : line }
     try copy(until: index, seen: seen)
+    if behindLine != nil {
+      behindLine?.append(contentsOf: bytes[start..<index])
+    } else if lineCount > 0, let end = bytes[start..<index].firstIndex(of: Ascii.lineFeed) {
+      behindLine = Array(bytes[(end + 1)..<index])
+    }
     guard index < bytes.count else { return }
     state = .quoteInQuoted
     try advance()
   }
 
   private mutating func closeOrContinueQuoted() throws(CSVError) {
+    if input[position] == Ascii.quote {
+      behindLine?.append(contentsOf: [Ascii.quote, Ascii.quote])
+    } else {
+      behindLine = nil
+    }
     switch input[position] {
     case Ascii.quote:
       record.append([Ascii.quote], seen: 0)
@@ -213,6 +233,7 @@ public struct CSVReader: Sendable {
   }
 
   private mutating func skip(_ mode: Skip) {
+    lastLine = line
     switch (input[position], mode) {
     case (Ascii.quote, .quoted): state = .skipping(.unquoted)
     case (Ascii.quote, .unquoted): state = .skipping(.quoted)
@@ -281,6 +302,7 @@ public struct CSVReader: Sendable {
 
   private mutating func beginRecord() {
     state = .fieldStart
+    behindLine = nil
     record.begin(line: line)
   }
 
@@ -291,6 +313,16 @@ public struct CSVReader: Sendable {
       return try endRecord()
     case .quoted:
       let error = refuse(.unclosedQuote)
+      if let behindLine {
+        line -= behindLine.count { $0 == Ascii.lineFeed }
+        input = behindLine
+        position = 0
+      }
+      beginRecord()
+      throw error
+    case .skipping(.quoted) where lastLine > record.line:
+      let count = lastLine - record.line
+      let error = CSVError(line: record.line, problem: .unclosedQuoteTooLong(unreadLines: count))
       beginRecord()
       throw error
     case .skipping:

@@ -108,7 +108,8 @@ struct CSVRowReader {
             entity: place.entity,
             attribute: columns.names[column],
             time: place.time,
-            value: value
+            value: value,
+            guessedText: inference.isGuess(at: index) ? Self.text(of: value, bytes) : nil
           )
         )
       } catch {
@@ -141,6 +142,7 @@ struct CSVRowReader {
       guard let cells = LongCells(record, columns) else { return }
       guard !cells.attribute.isEmpty else { throw problem(columns.attribute, .attributeMissing) }
       let type: PointType
+      var isGuess = false
       if let written = cells.type {
         guard let known = PointType(name: written) else {
           throw problem(columns.type, .typeUnknown)
@@ -149,6 +151,7 @@ struct CSVRowReader {
       } else {
         let index = attributeIndex(cells.attribute)
         type = inference.type(at: index, firstValue: cells.value)
+        isGuess = inference.isGuess(at: index)
       }
       do throws(PointValueError) {
         let value = try PointValue(bytes: cells.value, as: type)
@@ -157,7 +160,8 @@ struct CSVRowReader {
             entity: place.entity,
             attribute: cells.attribute,
             time: place.time,
-            value: value
+            value: value,
+            guessedText: isGuess ? Self.text(of: value, cells.value) : nil
           )
         )
       } catch {
@@ -166,6 +170,12 @@ struct CSVRowReader {
     } catch {
       imported.problems.append(error)
     }
+  }
+
+  /// The text of a value that was read from these bytes; a label is its text.
+  private static func text(of value: PointValue, _ bytes: ArraySlice<UInt8>) -> String {
+    guard case .label(let label) = value else { return String(decoding: bytes, as: UTF8.self) }
+    return label
   }
 
   /// The cells of a record in long form; nil when the value is empty and not said to be a label.

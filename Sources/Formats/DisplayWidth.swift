@@ -34,7 +34,7 @@ public enum DisplayWidth {
   }
 
   /// The text with control characters made visible, so that data cannot steer the terminal.
-  static func visible(_ text: String) -> String {
+  public static func visible(_ text: String) -> String {
     guard text.unicodeScalars.contains(where: isControl) else { return text }
     var result = ""
     for scalar in text.unicodeScalars {

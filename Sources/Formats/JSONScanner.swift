@@ -10,22 +10,30 @@ struct JSONScanner {
   private let bytes: ArraySlice<UInt8>
   private var index: Int
 
-  private struct Malformed: Error {}
+  private struct Malformed: Error {
+    var isTooDeep = false
+  }
 
   private init(_ bytes: ArraySlice<UInt8>) {
     self.bytes = bytes
     index = bytes.startIndex
   }
 
-  /// The offset of the first byte that cannot stand there, or nil when all is one JSON text.
-  static func firstError(in bytes: ArraySlice<UInt8>) -> Int? {
+  /// Makes sure that all is one JSON text.
+  ///
+  /// - Throws: `.notDocument` with the offset of the first byte that cannot stand there, or
+  ///   `.documentTooDeep`.
+  static func check(_ bytes: ArraySlice<UInt8>) throws(PointValueError) {
     var scanner = JSONScanner(bytes)
     do throws(Malformed) {
       try scanner.value(depth: 0)
       scanner.skipBlanks()
-      return scanner.index == bytes.endIndex ? nil : scanner.index - bytes.startIndex
     } catch {
-      return scanner.index - bytes.startIndex
+      guard !error.isTooDeep else { throw .documentTooDeep(max: depthMax) }
+      throw .notDocument(offset: scanner.index - bytes.startIndex)
+    }
+    guard scanner.index == bytes.endIndex else {
+      throw .notDocument(offset: scanner.index - bytes.startIndex)
     }
   }
 
@@ -51,7 +59,8 @@ struct JSONScanner {
 
   private mutating func value(depth: Int) throws(Malformed) {
     skipBlanks()
-    guard depth < Self.depthMax, let byte = peek else { throw Malformed() }
+    guard let byte = peek else { throw Malformed() }
+    guard depth < Self.depthMax else { throw Malformed(isTooDeep: true) }
     switch byte {
     case UInt8(ascii: "{"): try object(depth: depth + 1)
     case UInt8(ascii: "["): try array(depth: depth + 1)

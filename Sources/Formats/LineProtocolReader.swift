@@ -4,6 +4,9 @@
 ///
 /// Reads what InfluxDB 1 and 2 read: LF or CRLF ends a line, but not inside a string; blank lines
 /// and lines that begin with `#` are skipped. After an error the reader goes on with the next line.
+/// A string that is not closed before the input or the longest line ends was the mistake of the
+/// line that opened it: what follows that line is read anew. Every byte is read twice at most,
+/// because a string that did not close holds nothing that could open another one.
 ///
 /// Source: InfluxDB documentation, "Line protocol", and the reader in influxdata/influxdb `models`.
 public struct LineProtocolReader: Sendable {
@@ -83,6 +86,7 @@ public struct LineProtocolReader: Sendable {
       if let parsed = try endLine() { return parsed }
     }
     guard isFinished else { return nil }
+    if state == .string { readAnew() }
     return try endLine()
   }
 
@@ -103,6 +107,7 @@ public struct LineProtocolReader: Sendable {
         position = index + 1
       } else {
         guard index - position < room else {
+          contents.append(contentsOf: bytes[position..<index])
           position = index
           throw refuseLongLine()
         }
@@ -147,13 +152,40 @@ public struct LineProtocolReader: Sendable {
   }
 
   private mutating func refuseLongLine() -> LineProtocolError {
-    contents = []
-    state = .skipping
-    return LineProtocolError(
+    let error = LineProtocolError(
       line: startLine,
       column: options.lineBytesMax + 1,
       problem: .lineTooLong(bytesMax: options.lineBytesMax)
     )
+    if state == .string, readAnew() {
+      state = .start
+      isEscaped = false
+      startLine = line
+    } else {
+      state = .skipping
+    }
+    contents = []
+    return error
+  }
+
+  /// Leaves the line that opened the string in `contents` and puts what follows it back.
+  ///
+  /// - Returns: whether anything follows it.
+  @discardableResult
+  private mutating func readAnew() -> Bool {
+    // A quote behind an equals sign would have closed the string: the last one opened it.
+    let opening = contents.indices.dropFirst().last {
+      contents[$0] == Ascii.quote && contents[$0 - 1] == Ascii.equals
+    }
+    guard let opening, let end = contents[opening...].firstIndex(of: Ascii.lineFeed) else {
+      return false
+    }
+    let rest = contents[(end + 1)...]
+    line -= rest.count { $0 == Ascii.lineFeed }
+    input = Array(rest) + input[position...]
+    position = 0
+    contents.removeSubrange(end...)
+    return true
   }
 
   /// Parses what has been copied and begins the next line; nil for blank lines and comments.

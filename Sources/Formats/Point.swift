@@ -10,13 +10,22 @@ public struct Point: Equatable, Sendable {
   public var time: Timestamp
   /// The value with its type.
   public var value: PointValue
+  /// The text of the value when its type was only guessed: whoever knows the type reads it anew.
+  public var guessedText: String?
 
-  /// Puts a point together.
-  public init(entity: String, attribute: String, time: Timestamp, value: PointValue) {
+  /// Puts a point together; without a guessed text the input itself has said the type.
+  public init(
+    entity: String,
+    attribute: String,
+    time: Timestamp,
+    value: PointValue,
+    guessedText: String? = nil
+  ) {
     self.entity = entity
     self.attribute = attribute
     self.time = time
     self.value = value
+    self.guessedText = guessedText
   }
 }
 
@@ -112,7 +121,7 @@ public enum PointValue: Equatable, Sendable, CustomStringConvertible {
       guard !bytes.contains(0) else { throw .containsNul }
       self = .label(String(decoding: bytes, as: UTF8.self))
     case .document:
-      if let offset = JSONScanner.firstError(in: bytes) { throw .notDocument(offset: offset) }
+      try JSONScanner.check(bytes)
       self = .document(String(decoding: bytes, as: UTF8.self))
     }
   }
@@ -143,6 +152,8 @@ public enum PointValueError: Error, Equatable, Sendable, CustomStringConvertible
   case notFlag
   /// Not JSON, from this byte on.
   case notDocument(offset: Int)
+  /// JSON with more arrays and objects inside each other than the limit.
+  case documentTooDeep(max: Int)
   /// A NUL character, which PostgreSQL cannot store in text.
   case containsNul
 
@@ -154,6 +165,7 @@ public enum PointValueError: Error, Equatable, Sendable, CustomStringConvertible
     case .integerTooLarge: "the integer does not fit 64 bits"
     case .notFlag: "not a flag; write true or false"
     case .notDocument(let offset): "not valid JSON at byte \(offset + 1)"
+    case .documentTooDeep(let max): "the JSON nests deeper than \(max) levels"
     case .containsNul: "contains a NUL character, which PostgreSQL cannot store"
     }
   }

@@ -83,6 +83,7 @@ public struct ImportProblem: Error, Equatable, Sendable, CustomStringConvertible
     switch reason {
     case .csv(let problem): CSVError(line: line, problem: problem).advice
     case .lineProtocol(let problem): problem.advice
+    case .time(.unitMissing): "a plain number needs a unit: --precision s, ms, us or ns"
     case .time(let error): error.description
     case .value(let error): error.description
     case .entityMissing: "the entity is missing"
@@ -118,15 +119,19 @@ public enum ImportError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .headerMissing: "the file is empty; the first line must name the columns"
     case .header(let error): error.description
-    case .columnUnnamed(let index): "column \(index) has no name; name it or ignore it"
+    case .columnUnnamed(let index):
+      "column \(index) has no name; name it, or leave it out with --ignore ''"
     case .columnTwice(let name): "the column \"\(name)\" stands twice in the header"
     case .columnUnknown(let name): "the header has no column \"\(name)\""
     case .timeColumnUnknown:
-      "no column is named time, timestamp, ts, date or observed_at; say which one is the time"
+      "no column is named time, timestamp, ts, date or observed_at; say which one is the time with"
+        + " --time-column"
     case .entityUnknown:
-      "no column is named entity, host, device or id; say which one it is, or give one entity"
+      "no column is named entity, host, device or id; say which one it is with --entity-column, or"
+        + " give one entity with --entity"
     case .longColumnsUnknown:
-      "the long form needs an attribute and a value column; say which ones they are"
+      "the long form needs an attribute and a value column; say which ones they are with"
+        + " --attribute-column and --value-column"
     case .attributesMissing: "there is no column besides the time and the entity"
     }
   }

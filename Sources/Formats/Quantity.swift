@@ -18,6 +18,21 @@ public enum Quantity {
     return text
   }
 
+  /// A number of things: `1 value`, `1,234 values`.
+  ///
+  /// - Parameters:
+  ///   - number: how many.
+  ///   - singular: what one of them is called.
+  ///   - plural: what several are called; with an s at the end when left out.
+  /// - Returns: the number, grouped, and its noun.
+  public static func count(
+    _ number: some BinaryInteger,
+    _ singular: String,
+    _ plural: String? = nil
+  ) -> String {
+    "\(grouped(number)) \(number == 1 ? singular : plural ?? singular + "s")"
+  }
+
   /// A number with at most so many digits after the point, without trailing zeros unless asked for.
   public static func decimal(
     _ number: Double,

@@ -8,17 +8,20 @@
 /// never writes two types under one name. Integers and documents are only ever declared.
 struct TypeInference {
   private var types: [PointType?]
+  private var isDeclared: [Bool]
   private var sampled: [Set<PointType>]
 
   /// - Parameter declared: the declared type of each attribute, or nil to infer it.
   init(declared: [PointType?]) {
     types = declared
+    isDeclared = declared.map { $0 != nil }
     sampled = Array(repeating: [], count: declared.count)
   }
 
   /// Adds an attribute that the header did not name, and returns its index.
   mutating func add(declared: PointType?) -> Int {
     types.append(declared)
+    isDeclared.append(declared != nil)
     sampled.append([])
     return types.count - 1
   }
@@ -40,6 +43,9 @@ struct TypeInference {
     }
     sampled = Array(repeating: [], count: types.count)
   }
+
+  /// Whether the type of an attribute is the file's guess, which others may know better.
+  func isGuess(at index: Int) -> Bool { !isDeclared[index] }
 
   /// The type of an attribute; its first value decides when the sample did not.
   mutating func type(at index: Int, firstValue bytes: ArraySlice<UInt8>) -> PointType {

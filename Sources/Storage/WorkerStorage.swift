@@ -132,7 +132,7 @@ public final class WorkerStorage {
     catalog.replicas = ReplicaNames(router)
     knownTenants = settings.knownTenants
     if let cached = settings.cache {
-      cache = EntityCache(cached, router, on: loop, log: log)
+      cache = EntityCache(cached, router, catalog, on: loop, log: log)
     } else {
       cache = nil
     }

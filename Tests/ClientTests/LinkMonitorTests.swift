@@ -34,6 +34,13 @@ struct LinkMonitorTests {
     #expect(link.wait(at(18)) == .gatewaySlow(since: at(15)))
   }
 
+  @Test("whoever takes a connection and opens no session is not called slow")
+  func silentAtTheStart() {
+    let link = LinkMonitor(now: at(0))
+    #expect(link.wait(at(1)) == nil)
+    #expect(link.wait(at(3)) == .linkDown(.timedOut, since: at(0)))
+  }
+
   @Test("a link that is down says why and since when, until a session is open")
   func down() {
     var link = LinkMonitor(now: at(0))

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Client
 internal import EventLoop
 internal import Server
 internal import Testing
@@ -98,6 +99,54 @@ struct ArgumentTests {
       let command = try StatusCommand.parse(["--gateway", text])
       #expect(throws: CommandFailure.self) { try command.gateway.addresses() }
     }
+  }
+
+  @Test("who listed a setting that does not fit is known")
+  func origins() throws {
+    let settings = try ServeCommand.parse(["--workers", "999"]).settings
+    func origin(_ key: ConfigurationKey, file: String?) -> String? {
+      settings.origin(of: key, file: file, environment: ["SLUICE_RETENTION": "x"])
+    }
+    #expect(origin(.workers, file: "f") == "--workers")
+    #expect(origin(.retention, file: "f") == "SLUICE_RETENTION")
+    #expect(origin(.listen, file: "f") == "f" && origin(.listen, file: nil) == nil)
+    let command = try ServeCommand.parse([
+      "--primary-dsn", "host=a", "--workers", "999", "--check",
+    ])
+    let failure = #expect(throws: CommandFailure.self) { try command.run() }
+    #expect(failure?.message.hasSuffix("; it comes from --workers") == true)
+    #expect(failure?.status == .configuration)
+  }
+
+  @Test("an empty variable names no folder")
+  func stateFolder() {
+    let home = ["HOME": "/h"]
+    #expect(AgentCommand.stateFolder(home) == "/h/.local/state")
+    #expect(AgentCommand.stateFolder(["XDG_STATE_HOME": "", "HOME": "/h"]) == "/h/.local/state")
+    #expect(AgentCommand.stateFolder(["XDG_STATE_HOME": "/x", "HOME": "/h"]) == "/x")
+    #expect(AgentCommand.stateFolder(["XDG_STATE_HOME": "", "HOME": ""]) == "/tmp")
+  }
+
+  @Test("defaults and time zones are said where they are looked for")
+  func help() {
+    let agent = Sluice.helpMessage(for: AgentCommand.self, columns: 500)
+    for text in ["(default: 30s)", "(default: 1s)", "(default: 1G)"] {
+      #expect(agent.contains(text))
+    }
+    #expect(
+      Sluice.helpMessage(for: AggregateCommand.self, columns: 500).contains("printed in UTC")
+    )
+  }
+
+  @Test("fields of a request have the names of options")
+  func fields() {
+    func message(_ field: String) -> String {
+      CommandFailure(ClientError.status(.invalid(field, "is wrong"))).message
+    }
+    #expect(message("observed_at_unix_us") == "--at: is wrong (BAD_REQUEST)")
+    #expect(message("time_zone") == "--zone: is wrong (BAD_REQUEST)")
+    #expect(message("attribute_id[1]") == "attribute 2: is wrong (BAD_REQUEST)")
+    #expect(message("other") == "other: is wrong (BAD_REQUEST)")
   }
 
   @Test("assignments split at the last equals sign")

@@ -1,6 +1,8 @@
+internal import ArgumentParser
 internal import Client
 internal import EventLoop
 internal import Formats
+internal import Glibc
 internal import Testing
 internal import Wire
 
@@ -20,6 +22,70 @@ struct ImportTests {
   )
   func format(name: String, start: String, expected: InputFormat) {
     #expect(ImportPlan.guess(name, Array(start.utf8)[...]) == expected)
+  }
+
+  @Test("the size of a pipe is not known, and it is not opened for it")
+  func sizes() throws {
+    let folder = "/tmp/sluice-sizes-\(RandomID.bytes().map { String($0) }.joined())"
+    let isMade = unsafe mkdir(folder, 0o700) == 0 && mkfifo(folder + "/pipe", 0o600) == 0
+    #expect(isMade)
+    defer {
+      _ = unsafe unlink(folder + "/pipe")
+      _ = unsafe rmdir(folder)
+    }
+    // Opening it would wait for a writer.
+    #expect(try InputFile.size(of: folder + "/pipe") == nil)
+    #expect(throws: CommandFailure.self) { try InputFile.size(of: folder) }
+    #expect(throws: CommandFailure.self) { try InputFile.size(of: folder + "/none") }
+  }
+
+  @Test("what is to come follows from what was parsed, and is not said before")
+  func progress() {
+    var progress = ImportProgress(isShown: false)
+    progress.add(fileSize: 600)
+    #expect(progress.total == nil)
+    progress.note(bytes: 100, values: 0)
+    #expect(progress.total == nil)
+    progress.note(bytes: 200, values: 50)
+    #expect(progress.total == 150)
+    progress.note(bytes: 600, values: 160)
+    #expect(progress.total == 160)
+    progress.add(fileSize: nil)
+    #expect(progress.total == nil)
+  }
+
+  @Test("a compressed input is refused with what to do")
+  func compressed() throws {
+    func message(_ arguments: [String]) throws -> String? {
+      let plan = try ImportPlan(try ImportCommand.parse(arguments))
+      let failure = #expect(throws: CommandFailure.self) {
+        _ = try plan.importer(for: arguments[0], start: [0x1F, 0x8B, 8])
+      }
+      return failure?.message
+    }
+    #expect(
+      try message(["a.csv.gz"])
+        == "a.csv.gz is compressed; use: zcat a.csv.gz | sluice import - --format csv"
+    )
+    #expect(try message(["m.lp.gz"])?.hasSuffix("--format line-protocol") == true)
+    #expect(try message(["-"])?.hasPrefix("standard input is compressed; use: zcat FILE") == true)
+  }
+
+  @Test("tabs part the fields of .tsv, unless something else is said")
+  func tabs() throws {
+    func count(_ arguments: [String], _ text: String) throws -> Int {
+      let plan = try ImportPlan(try ImportCommand.parse(arguments + ["--entity", "e"]))
+      let bytes = Array(text.utf8)
+      var importer = try plan.importer(for: arguments[0], start: bytes[...])
+      importer.feed(bytes[...])
+      importer.finish()
+      var count = 0
+      while let record = try importer.next() { count += record.points.count }
+      return count
+    }
+    #expect(try count(["a.TSV"], "time\tx\ty\n2014-02-14\t1\t2\n") == 2)
+    #expect(try count(["a.tsv", "--delimiter", ";"], "time;x;y\n2014-02-14;1;2\n") == 2)
+    #expect(try count(["a.csv"], "time,x\n2014-02-14,1\n") == 1)
   }
 
   @Test("lines are in the order of sequence numbers: type by type")

@@ -3,7 +3,9 @@ import Testing
 
 // Turning CSV records into points: which column means what, types, and nothing lost in silence.
 
-/// Imports a whole text; the last element of the result says why the file was refused, if it was.
+/// Imports a whole text, without the texts of guessed values.
+///
+/// The last element of the result says why the file was refused, if it was.
 func importCSV(
   _ text: String,
   _ change: (inout CSVImportOptions) -> Void = { _ in }
@@ -17,7 +19,11 @@ func importCSV(
   var problems: [ImportProblem] = []
   do throws(ImportError) {
     while let record = try importer.next() {
-      points += record.points
+      points += record.points.map { point in
+        var point = point
+        point.guessedText = nil
+        return point
+      }
       problems += record.problems
     }
     return (points, problems, nil)
@@ -98,6 +104,57 @@ struct CSVImportTests {
     #expect(
       late.problems.map(\.description) == ["line 3, column \"x\": not a number"]
     )
+  }
+
+  @Test("a value keeps its text where its type was only guessed")
+  func guessedTexts() {
+    func texts(_ text: String) -> [String?] {
+      var options = CSVImportOptions()
+      options.types = ["n": .integer]
+      var importer = CSVImport(options: options)
+      importer.feed(Array(text.utf8)[...])
+      importer.finish()
+      var texts: [String?] = []
+      while let record = try? importer.next() { texts += record.points.map(\.guessedText) }
+      return texts
+    }
+    #expect(
+      texts("time,id,n,x,y,z\n2014-02-14,a,7,9007199254740993,true,n/a\n")
+        == [nil, "9007199254740993", "true", "n/a"]
+    )
+    #expect(
+      texts(
+        "time,id,metric,value,type\n2014-02-14,a,x,007,\n2014-02-14,a,x,7,int\n"
+          + "2014-02-14,a,n,7,\n"
+      ) == ["007", nil, nil]
+    )
+  }
+
+  @Test("a document that nests too deep is told apart from one that is none")
+  func depth() {
+    func document(_ depth: Int) -> String {
+      String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+    }
+    #expect(throws: Never.self) { try PointValue(parsing: document(128), as: .document) }
+    let error = #expect(throws: PointValueError.documentTooDeep(max: 128)) {
+      try PointValue(parsing: document(129), as: .document)
+    }
+    #expect(error?.description == "the JSON nests deeper than 128 levels")
+    #expect(throws: PointValueError.notDocument(offset: 1)) {
+      try PointValue(parsing: "[", as: .document)
+    }
+  }
+
+  @Test("what is wrong with a header names the option that mends it")
+  func options() {
+    #expect(ImportError.timeColumnUnknown.description.hasSuffix("--time-column"))
+    #expect(ImportError.entityUnknown.description.contains("--entity-column"))
+    #expect(ImportError.columnUnnamed(2).description.hasSuffix("--ignore ''"))
+    let numbers = importCSV("time,id,x\n5,a,1\n").problems.map(\.advice)
+    #expect(numbers == ["a plain number needs a unit: --precision s, ms, us or ns"])
+    // As it says, a column without a name can be left out.
+    let ignored = importCSV("time,id,x,\n2014-02-14,a,1,\n") { $0.ignoredColumns = [""] }
+    #expect(ignored.points.count == 1 && ignored.refused == nil)
   }
 
   @Test("declared types win, and what does not fit them is reported with its place")

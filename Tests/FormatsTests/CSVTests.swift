@@ -83,7 +83,17 @@ struct CSVTests {
       ),
       (
         "a\n\n\"b\nc\n",
-        [.record(line: 1, ["a"]), .error(CSVError(line: 3, problem: .unclosedQuote))]
+        [
+          .record(line: 1, ["a"]), .error(CSVError(line: 3, problem: .unclosedQuote)),
+          .record(line: 4, ["c"]),
+        ]
+      ),
+      (
+        "a,b\nc,\"d\ne,\"\"\n\nf,g",
+        [
+          .record(line: 1, ["a", "b"]), .error(CSVError(line: 2, problem: .unclosedQuote)),
+          .record(line: 3, ["e", ""]), .record(line: 5, ["f", "g"]),
+        ]
       ),
       (
         "a\rb\nc\n",
@@ -130,6 +140,22 @@ struct CSVTests {
         .record(line: 11, ["ok"]),
       ]
     )
+  }
+
+  @Test("what an unclosed quote has cost behind the limit is told")
+  func unclosedTooLong() {
+    var options = CSVReader.Options()
+    options.recordBytesMax = 8
+    for end in ["", "\n"] {
+      let text = "a\n\"bcdefgh\nc\nd\"\"\ne" + end
+      #expect(
+        readCSV([Array(text.utf8)[...]], options: options) == [
+          .record(line: 1, ["a"]),
+          .error(CSVError(line: 2, problem: .recordTooLong(bytesMax: 8))),
+          .error(CSVError(line: 2, problem: .unclosedQuoteTooLong(unreadLines: 3))),
+        ]
+      )
+    }
   }
 
   @Test("what the writer writes is read back, wherever the bytes are split")

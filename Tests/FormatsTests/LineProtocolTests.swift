@@ -160,6 +160,31 @@ struct LineProtocolTests {
     )
   }
 
+  @Test("a string that is not closed costs its own line, and what follows is read")
+  func unclosed() {
+    let text = "m f=1\nm g=\"a\nb\",f=\"x\r\nm f=2\n\nm f=3\nm f"
+    let records = importText(text)
+    #expect(records.flatMap(\.points).map(\.value) == [.number(1), .number(2), .number(3)])
+    #expect(records.map(\.line) == [1, 2, 4, 6, 7])
+    #expect(
+      records.flatMap(\.problems).map(\.reason) == [
+        .lineProtocol(.unclosedString), .lineProtocol(.equalsMissing),
+      ]
+    )
+  }
+
+  @Test("a string that makes a line too long costs its own line, and what follows is read")
+  func unclosedTooLong() {
+    let text = "m f=\"a\nm f=1\n" + String(repeating: "m f=2\n", count: 9)
+    let records = importText(text) { $0.reader.lineBytesMax = 20 }
+    #expect(records.map(\.line) == Array(1...11))
+    #expect(records[0].problems.map(\.reason) == [.lineProtocol(.lineTooLong(bytesMax: 20))])
+    #expect(
+      records.flatMap(\.points).map(\.value) == [.number(1)]
+        + Array(repeating: .number(2), count: 9)
+    )
+  }
+
   @Test("generated lines are read back as they were meant, wherever the bytes are split")
   func roundTrip() {
     for seed in 0..<40 as Range<UInt64> {

@@ -251,8 +251,8 @@ extension Integration {
         try await world.stack.sql(
           .primary,
           """
-          CREATE POLICY slow ON sluice.entities USING (pg_sleep(3) IS NOT NULL);
-          ALTER TABLE sluice.entities ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+          CREATE POLICY slow ON sluice.entity_jsonb USING (pg_sleep(3) IS NOT NULL);
+          ALTER TABLE sluice.entity_jsonb ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
           """
         )
         let options = ReadWorld.eventual(3_600_000)
@@ -271,7 +271,7 @@ extension Integration {
         // Takes the read's lock away on every replica, after a second.
         try await world.stack.sql(
           .primary,
-          "BEGIN; LOCK TABLE sluice.entities IN ACCESS EXCLUSIVE MODE; COMMIT;"
+          "BEGIN; LOCK TABLE sluice.entity_jsonb IN ACCESS EXCLUSIVE MODE; COMMIT;"
         )
         let seen = try await answer
         #expect(seen.freshness.source == .replica && seen.number == 1)
@@ -281,8 +281,8 @@ extension Integration {
         try await world.stack.sql(
           .primary,
           """
-          ALTER TABLE sluice.entities DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
-          DROP POLICY slow ON sluice.entities;
+          ALTER TABLE sluice.entity_jsonb DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+          DROP POLICY slow ON sluice.entity_jsonb;
           """
         )
         try await world.waitForAll()

@@ -23,6 +23,8 @@ struct ConfigurationFileTests {
       ("primary-dsn = \" spaces \"", [.primaryDSN: " spaces "]),
       ("primary-dsn = \"", [.primaryDSN: "\""]),
       ("primary-dsn = \"\"", [.primaryDSN: ""]),
+      ("\u{FEFF}workers = 4", [.workers: "4"]),
+      ("\u{FEFF}# a comment", [:]),
       ("retention =", [.retention: ""]),
       ("primary-dsn = a = b", [.primaryDSN: "a = b"]),
     ] as [(String, [ConfigurationKey: String])]
@@ -66,6 +68,15 @@ struct ConfigurationFileTests {
       "SLUICE_TEST_ONLY": "x", "SLUICE_GATEWAY": "x", "SLUICE_WORKERS": "3",
     ]
     #expect(try ConfigurationFile.settings(inEnvironment: environment) == [.workers: "3"])
+  }
+
+  @Test("an empty address of the primary is none, and others may be emptied")
+  func empty() throws {
+    let environment = ["SLUICE_PRIMARY_DSN": "", "SLUICE_RETENTION": ""]
+    #expect(try ConfigurationFile.settings(inEnvironment: environment) == [.retention: ""])
+    #expect(throws: ConfigurationError.missing(.primaryDSN)) {
+      try Configuration([.primaryDSN: ""], processorCount: 1)
+    }
   }
 
   @Test("a variable of ours that does not exist is an error, not silence")

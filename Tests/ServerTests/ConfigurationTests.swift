@@ -130,7 +130,7 @@ struct ConfigurationTests {
   static let bad: [(ConfigurationKey, String)] = [
     (.listen, ""), (.listen, "127.0.0.1"), (.listen, "127.0.0.1:65536"), (.listen, ":80"),
     (.listen, "127.0.0.1:-1"), (.insecureListen, "yes"), (.insecureListen, ""),
-    (.primaryDSN, ""), (.redis, "nowhere"), (.redis, "rediss://cache"), (.redis, "redis://cache/1"),
+    (.redis, "nowhere"), (.redis, "rediss://cache"), (.redis, "redis://cache/1"),
     (.workers, "0"), (.workers, "257"),
     (.workers, "two"), (.workers, "2.5"), (.workers, " 2"), (.writersPerWorker, "0"),
     (.writersPerWorker, "17"), (.writersPerWorker, ""), (.readConnectionsPerWorker, "0"),

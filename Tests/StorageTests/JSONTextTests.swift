@@ -34,6 +34,17 @@ struct JSONTextTests {
   )
   func bad(text: String) { #expect(reason(text) == .notJSON) }
 
+  @Test("a short text that jsonb would write out as a huge one is too long")
+  func blownUp() {
+    func numbers(_ count: Int, _ number: String) -> String {
+      "[" + Array(repeating: number, count: count).joined(separator: ",") + "]"
+    }
+    #expect(reason(numbers(4, "1e131071")) == nil)
+    #expect(reason(numbers(5, "1e131071")) == .tooLong)
+    #expect(reason(numbers(33, "1e-16383")) == .tooLong)
+    #expect(reason(numbers(10_000, "1.5e3")) == nil)
+  }
+
   @Test("a zero character is refused in every form")
   func zero() {
     #expect(reason("\"\\u0000\"") == .textHasNUL)

@@ -216,6 +216,15 @@ struct SettingsAdviceTests {
   func good() {
     #expect(SettingsAdvice.sentences(for: "replica-1", .replica, Self.good).isEmpty)
     #expect(SettingsAdvice.sentences(for: "replica-1", .replica, [:]).isEmpty)
+    let follows = ["in_hot_standby": "on"]
+    #expect(SettingsAdvice.sentences(for: "replica-1", .replica, follows).isEmpty)
+    let leads = ["in_hot_standby": "off"]
+    #expect(SettingsAdvice.sentences(for: "primary", .primary, leads).isEmpty)
+    #expect(
+      SettingsAdvice.sentences(for: "replica-1", .replica, leads) == [
+        "replica-1: it is not in recovery, so no read will go there; name a replica"
+      ]
+    )
     #expect(
       SettingsAdvice.sentences(for: "primary", .primary, ["wal_sender_timeout": "5000"]).isEmpty
     )

@@ -258,8 +258,11 @@ test_ordinary_user() {
   as_user "$scripts/stack" up --no-fsync --dir "$dir" >/dev/null 2>"$work/log" || fail "second up as $user: $(<"$work/log")"
   as_user "$scripts/stack" status --dir "$dir" >/dev/null || fail "status as $user"
   refuses "belongs to $user" "$stack" up --dir "$dir"
+  refuses "another stack: $dir (user $user)" "$stack" up --primary-only --no-redis --dir "$work/second" \
+    --port-base "$(<"$dir/port-base")"
   small_up "$work/roots"
   refuses "belongs to root" as_user "$scripts/stack" down --dir "$work/roots"
+  refuses "belongs to root" as_user "$scripts/stack" status --dir "$work/roots"
   as_user "$scripts/stack" destroy --dir "$dir" 2>/dev/null
   [[ ! -e $dir ]] || fail "destroy as $user left $(ls -A "$dir")"
   "$stack" destroy --dir "$work/roots" 2>/dev/null

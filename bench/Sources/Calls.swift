@@ -150,10 +150,16 @@ enum Calls {
 struct Generator {
   private var state: UInt64
 
-  init(seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 }
+  /// Seeds that are neighbours begin far from each other: else their sequences would be one, a step
+  /// apart, and callers who wait for one answer would all ask for the same key from then on.
+  init(seed: UInt64) { state = Generator.mixed(seed &+ 1) }
 
   mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
+    return Generator.mixed(state)
+  }
+
+  private static func mixed(_ state: UInt64) -> UInt64 {
     var mixed = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
     mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
     return mixed ^ (mixed >> 31)

@@ -24,13 +24,15 @@ ports_are_free() {
   done
 }
 
-# Succeeds when another stack has claimed base port $1.
+# Succeeds when another stack has claimed base port $1; sets claimant, for people.
 base_is_claimed() {
   local claim owner
   for claim in /tmp/sluice-stack-ports-*/"$1"; do
     [[ -e $claim ]] || continue
+    owner=""
+    { read -r owner <"$claim"; } 2>/dev/null || true
+    claimant="${owner:-a folder that cannot be read} (user $(stat -c %U "$claim" 2>/dev/null))"
     [[ -O $claim ]] || return 0 # another user's folder cannot be looked at
-    read -r owner <"$claim" || true
     [[ $owner == "$stack_dir" || ! -d $owner ]] || return 0
   done
   return 1
@@ -47,7 +49,7 @@ claim_ports() {
   listening=$(listening_ports)
   port_base=""
   if [[ -n $wanted ]]; then
-    base_is_claimed "$wanted" && die "ports from $wanted on are claimed by another stack: $(cat "$ports_claims/$wanted" 2>/dev/null)"
+    base_is_claimed "$wanted" && die "ports from $wanted on are claimed by another stack: $claimant"
     ports_are_free "$wanted" "$listening" ||
       die "one of the ports $wanted to $((wanted + ports_per_stack - 1)) is in use"
     port_base=$wanted

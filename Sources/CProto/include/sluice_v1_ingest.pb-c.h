@@ -199,7 +199,7 @@ struct  Sluice__V1__Opened
   uint64_t lost_from_seq;
   uint64_t lost_to_seq;
   /*
-   * Most values in one Batch.
+   * Most values in one Batch; few reach it, for max_batch_bytes hold fewer of most types.
    */
   uint32_t max_batch_values;
   /*
@@ -214,7 +214,7 @@ struct  Sluice__V1__Opened
 
 
 /*
- * A run of values. Sequence numbers count values, from 1, and are never used twice.
+ * A run of values. Sequence numbers count values, from 1 to at most 2^63 - 2, and are never used twice.
  */
 struct  Sluice__V1__Batch
 {
@@ -290,7 +290,9 @@ struct  Sluice__V1__Ack
    */
   uint64_t granted_seq;
   /*
-   * Values that were not written, since the last Ack; named again when their batch comes again.
+   * Values that were not written, since the last Ack; named again when their batch comes again. One Ack names
+   * at most 10,000, and its durable_seq does not pass what is still to be named. Of what became durable in an
+   * earlier session as many are named again as the gateway keeps, 10,000 of a producer.
    */
   size_t n_rejects;
   Sluice__V1__Reject **rejects;
@@ -333,7 +335,8 @@ struct  Sluice__V1__Counts
 
 
 /*
- * The gateway is about to stop. Send no more; Acks for what was sent still come, then the stream ends.
+ * The gateway is about to stop. Send no more; Acks for what was accepted still come, then the stream ends.
+ * What was under way when it ended is unknown, as always: send it again elsewhere.
  */
 struct  Sluice__V1__Drain
 {

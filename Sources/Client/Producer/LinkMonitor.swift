@@ -38,6 +38,8 @@ struct LinkMonitor: Sendable {
   private var lastConfirmed: MonotonicTime
   private var downSince: MonotonicTime?
   private var reason: ClientError?
+  /// Whether there was a session yet.
+  private var wasOpen = false
 
   init(now: MonotonicTime) {
     lastHeard = now
@@ -53,6 +55,7 @@ struct LinkMonitor: Sendable {
   /// A session is open.
   mutating func opened(_ now: MonotonicTime) {
     heard(now)
+    wasOpen = true
     downSince = nil
     reason = nil
     lastConfirmed = now
@@ -82,6 +85,8 @@ struct LinkMonitor: Sendable {
   func wait(_ now: MonotonicTime) -> ProducerWait? {
     if let downSince, let reason { return .linkDown(reason, since: downSince) }
     guard now - lastConfirmed > LinkMonitor.confirmMax else { return nil }
+    // Whoever has taken the connection and said nothing may be no gateway at all.
+    guard wasOpen else { return .linkDown(.timedOut, since: lastConfirmed) }
     return .gatewaySlow(since: lastConfirmed)
   }
 }

@@ -56,7 +56,8 @@ public struct Configuration: Sendable {
     listen = try reader.required(.listen, "host:port") { SocketAddress($0) }
     let insecure = try reader.required(.insecureListen, "true or false") { Bool($0) }
     guard listen.isLoopback || insecure else { throw .notLoopback(listen.description) }
-    primaryDSN = try reader.required(.primaryDSN, "a connection string") { $0.isEmpty ? nil : $0 }
+    guard settings[.primaryDSN] != "" else { throw .missing(.primaryDSN) }
+    primaryDSN = try reader.required(.primaryDSN, "a connection string") { $0 }
     pooledDSN = try reader.optional(.pooledDSN, "a connection string") { $0 }
     replicaDSNs =
       try reader.optional(.replicaDSNs, "connection strings separated by commas") { text in

@@ -15,7 +15,10 @@ public enum ConfigurationFile {
     name: String
   ) throws(ConfigurationError) -> [ConfigurationKey: String] {
     var settings: [ConfigurationKey: String] = [:]
-    let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    // A byte order mark, which editors of other systems put there, is no part of the first key.
+    let scalars = text.unicodeScalars
+    let content = scalars.first == "\u{FEFF}" ? String(scalars.dropFirst()) : text
+    let lines = content.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     for (index, line) in lines.enumerated() {
       let content = trimmed(line)
       guard !content.isEmpty, !content.hasPrefix("#") else { continue }
@@ -51,6 +54,8 @@ public enum ConfigurationFile {
       guard let key = ConfigurationKey.allCases.first(where: { $0.environmentName == name }) else {
         throw .unknownKey(name, origin: "the environment")
       }
+      // Empty it is not given, so that the file's counts; others may be turned off that way.
+      guard key != .primaryDSN || !value.isEmpty else { continue }
       settings[key] = value
     }
     return settings

@@ -176,8 +176,14 @@ final class Connection: ReadinessHandler, FlushHandler {
     let change = decoder.heldBytes - heldBytes
     heldBytes += change
     context.figures[.partialFrameBytes] += Int64(change)
-    if context.figures[.partialFrameBytes] > Int64(ServerLimits.partialFrameBytesMax) {
-      close("too much memory in unfinished frames")
+    // The slowest frames go, not whoever sent something last: a few clients that never finish
+    // theirs would shut everybody else out.
+    while context.figures[.partialFrameBytes] > Int64(ServerLimits.partialFrameBytesMax),
+      let slowest = context.connections.values.filter({ $0.heldBytes > 0 }).min(
+        by: { $0.frameStart < $1.frameStart }
+      )
+    {
+      slowest.close("too much memory in unfinished frames")
     }
   }
 
@@ -241,6 +247,7 @@ final class Connection: ReadinessHandler, FlushHandler {
       sessionToken: durableToken
     )
     let call = Call(context: context, request: request)
+    guard call.begin() else { return respond(token, .tooManyRequestBytes) }
     guard !Dispatch.answerWithoutTask(call, token) else { return }
     let task = context.worker.run(request, token)
     if method.endsWithCaller { reads[token.id] = task }

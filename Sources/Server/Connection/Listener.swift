@@ -3,7 +3,10 @@ internal import Logging
 
 // Accepts client connections on one worker.
 
-/// A listening socket of a worker; the kernel spreads connections over the workers' sockets.
+/// A listening socket of a worker.
+///
+/// The kernel spreads connections over the workers' sockets by chance: of eight one worker may get
+/// two. So each worker hands on what it accepts, to all in turn, and they differ by one at most.
 final class Listener: ReadinessHandler {
   private let context: WorkerContext
   private var socket: Socket?
@@ -40,13 +43,11 @@ final class Listener: ReadinessHandler {
   private func acceptOne() -> Bool {
     do throws(SystemError) {
       guard let accepted = try socket?.accept() ?? nil else { return false }
-      guard context.connections.count < context.connectionsMax else {
-        // Closed at once: the client sees the end of its stream and tries another gateway.
-        context.figures[.connectionsRefused] += 1
-        return true
+      if let other = context.nextHost() {
+        other.host(accepted.release())
+      } else {
+        try context.host(accepted)
       }
-      try Connection.start(accepted, context)
-      context.figures[.connectionsAccepted] += 1
       return true
     } catch {
       context.figures[.connectionsRefused] += 1

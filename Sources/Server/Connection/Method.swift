@@ -73,6 +73,9 @@ struct UnaryRequest: Sendable {
   let stream: StreamToken
   /// The last durable write of the connection before this call.
   let sessionToken: FreshnessToken?
+
+  /// What it counts for in the memory of calls in flight.
+  var heldBytes: Int { payload.count > ServerLimits.requestBytesFree ? payload.count : 0 }
 }
 
 /// Refusals of the server that more than one place needs.
@@ -81,6 +84,13 @@ extension Status {
     .deadlineExceeded,
     "the deadline of the call has passed",
     reason: "DEADLINE_EXCEEDED"
+  )
+
+  static let tooManyRequestBytes = Status(
+    .resourceExhausted,
+    "too many long requests in flight on this gateway",
+    reason: "TOO_MANY_CALLS",
+    retryAfterMilliseconds: ServerLimits.retryMilliseconds
   )
 
   static let draining = Status(

@@ -65,6 +65,8 @@ final class ProducerSession {
   private let isStaged: Bool
   private var incarnation: UInt64
   private var rejects: [Reject] = []
+  /// The durable position that the client was told.
+  private var toldDurable: UInt64
   private var token: [UInt8] = []
 
   init(
@@ -83,6 +85,7 @@ final class ProducerSession {
     self.window = window
     incarnation = opened.incarnation
     head = ProducerHead(durable: opened.durable, recent: opened.recent)
+    toldDurable = opened.durable
     rejects = opening.rejects.map { Reject($0.sequence, $0.reason) }
   }
 
@@ -213,9 +216,12 @@ final class ProducerSession {
     let named = Array(rejects.prefix(ServerLimits.rejectsPerAckMax))
     rejects.removeFirst(named.count)
     isAckPending = !rejects.isEmpty
+    // Not beyond what is still to be named: the client forgets what is durable.
+    let unnamed = rejects.lazy.map(\.seq).filter { [toldDurable] in $0 > toldDurable }.min()
+    toldDurable = max(toldDurable, unnamed.map { min(head.durable, $0 - 1) } ?? head.durable)
     return Ack(
       stagedSeq: head.staged,
-      durableSeq: head.durable,
+      durableSeq: toldDurable,
       token: token,
       grantedBytes: UInt64(window.grantedBytes),
       grantedSeq: grantedSequence,
@@ -246,6 +252,9 @@ extension Open {
       return status
     }
     guard producerID.count == 16 else { return .badOpen("open.producer_id", "is not 16 bytes") }
+    guard lowestHeldSeq < UInt64(Int64.max) else {
+      return .badOpen("open.lowest_held_seq", "is beyond the last sequence number, 2^63 - 2")
+    }
     guard sessionID.count == 16 else { return .badOpen("open.session_id", "is not 16 bytes") }
     guard producerID.contains(where: { $0 != 0 }) else {
       return .badOpen("open.producer_id", "is all zeroes; make it at random once and keep it")

@@ -157,7 +157,7 @@ final class WriteSession: StreamHandler {
     stream.send(WriteResponse.opened(session.openedMessage))
     if !opening.rejects.isEmpty { acknowledgeSoon() }
     context.log.info(
-      "session \(id.number) of \(open.clientName.debugDescription), epoch \(session.key.epoch)"
+      "session \(id.number) of \(open.clientName.quotedForLog), epoch \(session.key.epoch)"
     )
     endIfDone()
   }
@@ -202,7 +202,7 @@ final class WriteSession: StreamHandler {
     }
     // Ids nobody here knows: ask the database, and keep everything behind this batch in order.
     session.deferred.prepend(DeferredBatch(batch, verdict: .accept(skipping: skipping)))
-    session.unknown = (check.unknownEntities, check.unknownAttributes)
+    session.unknown = (Array(check.unknownEntities), Array(check.unknownAttributes))
     context.worker.run(.learn, of: id)
   }
 

@@ -216,6 +216,10 @@ enum Figure: Int, CaseIterable, Sendable {
 struct Figures: Sendable {
   private var values = [Int64](repeating: 0, count: Figure.allCases.count)
 
+  /// Figures that are those of the worker with the most: an age is that of the oldest, and each
+  /// worker knows the same catalog by itself.
+  private static let areOfOne: Set<Figure> = [.flushLag, .catalogEntities, .catalogAttributes]
+
   /// The value of one figure.
   subscript(figure: Figure) -> Int64 {
     get { values[figure.rawValue] }
@@ -264,9 +268,8 @@ struct Figures: Sendable {
   /// Adds another worker's figures.
   mutating func add(_ other: Figures) {
     for figure in Figure.allCases {
-      // An age is that of the oldest.
       self[figure] =
-        figure == .flushLag
+        Self.areOfOne.contains(figure)
         ? max(self[figure], other[figure]) : self[figure].addingClamped(other[figure])
     }
   }

@@ -28,6 +28,12 @@ enum ServerLimits {
   /// Longest time a unary call may take, whatever its caller says.
   static let unaryTimeMax = Duration.seconds(300)
 
+  /// Memory for the requests of unary calls in flight, per worker.
+  ///
+  /// Those of 4 KiB or less do not count: a connection's 1,024 are as much as one frame.
+  static let requestBytesMax = 64 << 20
+  static let requestBytesFree = 4 << 10
+
   /// How long reads go on of a client that has shut down its side: it may wait, or be gone.
   static let halfClosedReadTimeMax = Duration.seconds(2)
 

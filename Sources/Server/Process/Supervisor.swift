@@ -159,7 +159,9 @@ actor Supervisor {
         throw .listen(configuration.listen, error)
       }
     }
-    log.notice("listening on \(address) with \(workers.count) workers")
+    for worker in workers { await worker.join(workers.filter { $0 !== worker }) }
+    let count = workers.count == 1 ? "1 worker" : "\(workers.count) workers"
+    log.notice("listening on \(address) with \(count)")
     announce(address)
   }
 

@@ -78,6 +78,27 @@ actor Worker {
     return port
   }
 
+  /// Gets to know the other workers, which have connections in turn.
+  func join(_ others: [Worker]) { context?.join(others) }
+
+  /// Serves a connection that another worker has accepted.
+  ///
+  /// - Parameter descriptor: of the socket, which the other one has released.
+  nonisolated func host(_ descriptor: CInt) {
+    spawn { worker in worker.takeOver(descriptor) }
+  }
+
+  private func takeOver(_ descriptor: CInt) {
+    let socket = Socket(released: descriptor)
+    guard let context else { return }
+    do throws(SystemError) {
+      try context.host(socket)
+    } catch {
+      context.figures[.connectionsRefused] += 1
+      log.warning("cannot serve a connection: \(error)")
+    }
+  }
+
   /// Takes over the settings that can change while it serves.
   func reload(_ configuration: Configuration) {
     self.configuration = configuration
@@ -100,6 +121,7 @@ actor Worker {
   /// Closes what is left and the connections to PostgreSQL.
   func shutDown() async {
     guard let context else { return }
+    context.leave()
     for connection in Array(context.connections.values) { connection.close() }
     await context.storage.shutDown()
   }

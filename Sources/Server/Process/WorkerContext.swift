@@ -21,12 +21,17 @@ final class WorkerContext {
   var figures = Figures()
   var connections: [ConnectionID: Connection] = [:]
   var budget: IngestBudget
+  /// Long requests of unary calls that go on, also of those whose caller was answered or is gone.
+  var requestBytes = 0
   /// Write sessions that are opening, open, or have batches in a lane.
   var sessions: [SessionID: WriteSession] = [:]
   /// What reaches every worker.
   let controls: GatewayControls
   private(set) var isDraining = false
   private var grants = GrantQueue()
+  /// All workers, this one first, and whose turn it was last to get a connection.
+  private var hosts: [Worker] = []
+  private var lastHost = -1
   private var connectionCount: UInt64 = 0
   private var sessionCount: UInt64 = 0
 
@@ -57,6 +62,34 @@ final class WorkerContext {
   }
 
   var connectionsMax: Int { max(1, configuration.connectionsMax / configuration.workers) }
+
+  // MARK: Connections
+
+  /// Gets to know the other workers, which have connections in turn.
+  func join(_ others: [Worker]) { hosts = [worker] + others }
+
+  /// Lets go of the others, who hold this one, too.
+  func leave() { hosts = [] }
+
+  /// Who is to have the next connection that is accepted here; nil for this worker.
+  func nextHost() -> Worker? {
+    guard hosts.count > 1 else { return nil }
+    lastHost = (lastHost + 1) % hosts.count
+    return lastHost == 0 ? nil : hosts[lastHost]
+  }
+
+  /// Begins to serve an accepted connection, if there is room.
+  ///
+  /// - Throws: `SystemError` when the loop cannot watch the socket, which is then closed.
+  func host(_ socket: consuming Socket) throws(SystemError) {
+    // Closed at once: the client sees the end of its stream and tries another gateway.
+    guard connections.count < connectionsMax, !isDraining else {
+      figures[.connectionsRefused] += 1
+      return
+    }
+    try Connection.start(socket, self)
+    figures[.connectionsAccepted] += 1
+  }
 
   func nextConnectionID() -> ConnectionID {
     connectionCount += 1

@@ -74,13 +74,26 @@ struct Call {
     }
   }
 
-  /// Ends the call on its connection, if that is still there.
+  /// Takes its share of the memory for calls; false when there is no room and nothing has begun.
+  func begin() -> Bool {
+    guard context.requestBytes + request.heldBytes <= ServerLimits.requestBytesMax else {
+      return false
+    }
+    context.requestBytes += request.heldBytes
+    return true
+  }
+
+  /// Ends the call, also on its connection, if that is still there.
+  ///
+  /// To be called once, by whoever answers it, and also when its caller has its answer already.
   func respond(_ token: StreamToken, _ message: some WireMessage) {
+    context.requestBytes -= request.heldBytes
     context.connections[request.connection]?.respond(token, message)
   }
 
-  /// Ends the call with an error.
+  /// The same with an error.
   func respond(_ token: StreamToken, _ status: Status) {
+    context.requestBytes -= request.heldBytes
     context.connections[request.connection]?.respond(token, status)
   }
 

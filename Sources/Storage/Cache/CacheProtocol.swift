@@ -4,21 +4,16 @@
 ///
 /// Positions of different timelines are never compared: each has keys of its own.
 struct CacheKeys: Equatable, Sendable {
-  let state: String
-  let members: String
+  private let log: LogIdentity
+
+  init(_ token: FreshnessToken) { log = token.identity }
+
+  var state: String { base + "state" }
+  var members: String { base + "members" }
   /// Before epoch and key.
-  let entries: String
+  var entries: String { base + "e:" }
 
-  init(systemIdentifier: UInt64, timeline: UInt32) {
-    let base = "{sluice}:\(systemIdentifier):\(timeline):"
-    state = base + "state"
-    members = base + "members"
-    entries = base + "e:"
-  }
-
-  init(_ token: FreshnessToken) {
-    self.init(systemIdentifier: token.systemIdentifier, timeline: token.timeline)
-  }
+  private var base: String { "{sluice}:\(log.systemIdentifier):\(log.timeline):" }
 }
 
 extension PostgresLSN {

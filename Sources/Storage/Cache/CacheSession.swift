@@ -131,8 +131,8 @@ final class CacheSession: FlushHandler {
 
   // MARK: Lookups
 
-  /// Looks a key up, together with others that come in this turn of the loop or while a call is under
-  /// way.
+  /// Looks a key up, together with others that come in this turn of the loop or while a call is
+  /// under way.
   func ask(
     _ key: CacheKey,
     required: FreshnessToken,
@@ -198,7 +198,7 @@ final class CacheSession: FlushHandler {
   /// How many lookups the next call takes; nil when none may go now.
   ///
   /// Half of all there are, one call after another: callers that are answered all at once come back
-  /// all at once, and then Redis, gateway and callers would work in turns. Full calls need not wait.
+  /// all at once, and then Redis, gateway and callers would work in turns. Full calls do not wait.
   private func nextCount(beside answered: Int) -> Int? {
     guard !questions.isEmpty else { return nil }
     if questions.count >= limits.lookupsPerCall { return limits.lookupsPerCall }

@@ -129,10 +129,10 @@ struct CachedBatch {
       if let id = CachedEntities.id(value) { entities.names.add(name, tenant: tenant, id: id) }
       return false
     case (.id(let id), _, let value?):
-      guard let found = HotEntity(cached: value), found.id == id else { return false }
+      guard let found = entities.entity(value, of: tenant), found.id == id else { return false }
       entity = found
     case (.externalKey(let name), _, let value):
-      guard let found = value.flatMap({ HotEntity(cached: $0) }),
+      guard let found = value.flatMap({ entities.entity($0, of: tenant) }),
         EntityNames.areSame(found.externalKey, name)
       else {
         // Somebody has renamed or deleted it by hand.

@@ -27,6 +27,7 @@ final class CachedEntities {
   private let database: [UInt8]
   /// The proof of what was held up to a position.
   let proof: (FreshnessToken) -> ReadProof?
+  private let attribute: (UInt32, Int32) -> CatalogAttribute?
   /// Ids of names.
   var names = EntityNames()
 
@@ -35,12 +36,15 @@ final class CachedEntities {
   /// - Parameters:
   ///   - cache: of the worker.
   ///   - databaseID: 16 bytes that name the database.
+  ///   - attribute: `Catalog.attribute(_:of:)`.
   ///   - proof: `ReadRouter.proof(ofCached:)`.
   init(
     _ cache: ReadCache,
     databaseID: [UInt8],
+    attribute: @escaping (UInt32, Int32) -> CatalogAttribute?,
     proof: @escaping (FreshnessToken) -> ReadProof?
   ) {
+    self.attribute = attribute
     self.cache = cache
     // Half of it tells the databases of one cluster apart.
     database = Array(databaseID.prefix(8))
@@ -167,8 +171,13 @@ final class CachedEntities {
   private func found(_ entry: CacheEntry, _ id: EntityID) -> Found? {
     guard let proof = proof(entry.asOf) else { return nil }
     guard let value = entry.value else { return (nil, proof) }
-    guard let entity = HotEntity(cached: value), entity.id == id.id else { return nil }
+    guard let entity = entity(value, of: id.tenant), entity.id == id.id else { return nil }
     return (entity, proof)
+  }
+
+  /// The entity that an entry holds; nil when it cannot be read here.
+  func entity(_ value: [UInt8], of tenant: Int32) -> HotEntity? {
+    HotEntity(cached: value) { attribute($0, tenant) }
   }
 
   /// What the entry of a name holds.

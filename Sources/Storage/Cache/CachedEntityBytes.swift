@@ -2,23 +2,22 @@
 
 extension HotEntity {
   /// Changes with the layout; an entity in another layout is read anew.
-  private static let layout: UInt8 = 2
+  private static let layout: UInt8 = 3
 
   private enum Tag: UInt8 {
     case number, integer, flag, label, document
   }
 
-  /// The entity as bytes: layout, id, version, external key, and of each value attribute, name,
-  /// time, type and value.
+  /// The entity as bytes: layout, id, version, external key, and of each value attribute, time,
+  /// type and value; names of attributes every worker knows.
   var cached: [UInt8] {
     var bytes: [UInt8] = [HotEntity.layout]
-    bytes.reserveCapacity(32 + externalKey.utf8.count + values.count * 48)
+    bytes.reserveCapacity(32 + externalKey.utf8.count + values.count * 24)
     bytes += ByteWriter.bytes(id) + ByteWriter.bytes(version)
     HotEntity.append(externalKey, to: &bytes)
     bytes += ByteWriter.bytes(UInt32(values.count))
     for value in values {
       bytes += ByteWriter.bytes(value.attributeID)
-      HotEntity.append(value.name, to: &bytes)
       bytes += ByteWriter.bytes(value.observedAtMicroseconds)
       HotEntity.append(value.value, to: &bytes)
     }
@@ -50,22 +49,24 @@ extension HotEntity {
     }
   }
 
-  /// Reads what `cached` wrote; nil when it is anything else.
-  init?(cached bytes: [UInt8]) {
+  /// Reads what `cached` wrote; nil when it is anything else, or has an attribute that is not known
+  /// here.
+  init?(cached bytes: [UInt8], _ attribute: (UInt32) -> CatalogAttribute?) {
     guard bytes.first == HotEntity.layout else { return nil }
     var reader = ByteReader(bytes.dropFirst())
     guard let id = reader.integer(Int64.self), let version = reader.integer(Int64.self),
       let externalKey = HotEntity.text(&reader), let count = reader.integer(UInt32.self)
     else { return nil }
     var values: [NewestValue] = []
+    values.reserveCapacity(min(64, bytes.count / 24))
     for _ in 0..<count {
-      guard let attributeID = reader.integer(UInt32.self), let name = HotEntity.text(&reader),
+      guard let attributeID = reader.integer(UInt32.self), let attribute = attribute(attributeID),
         let observedAt = reader.integer(Int64.self), let value = HotEntity.value(&reader)
       else { return nil }
       values.append(
         NewestValue(
           attributeID: attributeID,
-          name: name,
+          name: attribute.name,
           value: value,
           observedAtMicroseconds: observedAt
         )

@@ -48,19 +48,23 @@ final class EntityCache {
   /// The name by which operators know it.
   static let name = "cache"
 
-  /// A cache that `router`'s clock tells the primary's position.
+  /// A cache that `router`'s clock tells the primary's position; both live as long as it does.
   init(
     _ settings: CacheSettings,
     _ router: ReadRouter,
+    _ catalog: Catalog,
     on loop: EventLoop,
     log: @escaping (String) -> Void
   ) {
     self.loop = loop
     breaker = CacheBreaker(log: log)
     cache = ReadCache(settings.redis, gate: breaker, on: loop, log: log)
-    entities = CachedEntities(cache, databaseID: settings.databaseID) { [unowned router] in
-      router.proof(ofCached: $0)
-    }
+    entities = CachedEntities(
+      cache,
+      databaseID: settings.databaseID,
+      attribute: { [unowned catalog] in catalog.attribute($0, of: $1) },
+      proof: { [unowned router] in router.proof(ofCached: $0) }
+    )
     router.onSample = { [cache] in cache.observe($0, at: $1) }
     cache.start()
   }

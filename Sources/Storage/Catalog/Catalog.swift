@@ -16,7 +16,7 @@ public final class Catalog {
   private var names = KnownNames()
   private var unknown = UnknownIDs()
   /// Sessions that wait for the question under way.
-  private var waiters: [WaitCell<Result<Bool, StorageError>>] = []
+  private var waiters: [WaitCell<Result<UnknownIDs.Answer, StorageError>>] = []
   private var isAsking = false
   private var nextQuestionAt: MonotonicTime
   private var sleeper: WaitCell<Bool>?
@@ -102,7 +102,6 @@ public final class Catalog {
     ids.reserveCapacity(found.count)
     for (index, id) in found.enumerated() {
       guard let id else { throw existingOnly ? .entityNotFound(index: index) : .mayNotCreateNames }
-      unknown.setPresent(.entity(id, tenant: tenant))
       ids.append(id)
     }
     return ids
@@ -190,8 +189,8 @@ public final class Catalog {
 
   /// Makes ids known that exist, as far as they are not yet; look at `index(of:)` again afterwards.
   ///
-  /// All sessions that wait share one question. An id that does not exist is not asked for again
-  /// for about a second.
+  /// All sessions that wait share one question. A negative answer holds only for those who wanted
+  /// to know before it was asked: anybody may have made the id since.
   ///
   /// - Throws: `.postgres` when the database could not be asked.
   public func learn(
@@ -201,21 +200,31 @@ public final class Catalog {
     deadline: MonotonicTime
   ) async throws(StorageError) {
     names.touch(tenant, now: loop.now)
-    while true {
-      let missing = missing(tenant, entityIDs, attributeIDs)
-      guard !missing.isEmpty else { return }
+    let asked = questionCount
+    var open = Set(missing(tenant, entityIDs, attributeIDs))
+    while !open.isEmpty {
       guard loop.now < deadline else { throw .postgres(.waitTimedOut) }
-      unknown.want(missing)
+      unknown.want(open)
+      let answer: UnknownIDs.Answer
       if isAsking {
-        let cell = WaitCell<Result<Bool, StorageError>>()
+        let cell = WaitCell<Result<UnknownIDs.Answer, StorageError>>()
         waiters.append(cell)
         let outcome = await cell.wait()
         // Whoever asked was cancelled, and not this one: it asks again.
         if case .failure(.postgres(.cancelled)) = outcome { continue }
-        _ = try outcome.get()
+        answer = try outcome.get()
       } else {
-        try await answerWaiting()
+        answer = try await answerWaiting()
       }
+      if answer.number > asked { open.subtract(answer.ids) }
+      open = open.filter { !isKnown($0) }
+    }
+  }
+
+  private func isKnown(_ id: UnknownIDs.ID) -> Bool {
+    switch id {
+    case .entity(let id, let tenant): names.index(of: tenant).hasEntity(id)
+    case .attribute(let id, let tenant): names.attribute(id, of: tenant) != nil
     }
   }
 
@@ -231,25 +240,20 @@ public final class Catalog {
       (1..<UInt32(CatalogIndex.attributesMax)).contains($0)
         && names.attribute($0, of: tenant) == nil
     }
-    let ids =
-      entities.map { UnknownIDs.ID.entity($0, tenant: tenant) }
-      + attributes.map { UnknownIDs.ID.attribute($0, tenant: tenant) }
-    return ids.filter { !unknown.isAbsent($0, now: loop.now) }
-  }
-
-  /// Forgets that attributes did not exist lately.
-  func forgetAbsent(tenant: Int32, attributeIDs: Set<UInt32>) {
-    for id in attributeIDs { unknown.setPresent(.attribute(id, tenant: tenant)) }
+    return entities.map { .entity($0, tenant: tenant) }
+      + attributes.map { .attribute($0, tenant: tenant) }
   }
 
   /// Asks for all that is wanted and wakes everybody who waits for it.
-  private func answerWaiting() async throws(StorageError) {
+  private func answerWaiting() async throws(StorageError) -> UnknownIDs.Answer {
     isAsking = true
     if loop.now < nextQuestionAt { await sleep(until: nextQuestionAt) }
-    let outcome: Result<Bool, StorageError>
+    let outcome: Result<UnknownIDs.Answer, StorageError>
+    questionCount += 1
+    let answer = UnknownIDs.Answer(number: questionCount, ids: unknown.take())
     do throws(StorageError) {
-      try await ask(unknown.take())
-      outcome = .success(true)
+      try await ask(answer.ids)
+      outcome = .success(answer)
     } catch {
       outcome = .failure(error)
     }
@@ -257,11 +261,10 @@ public final class Catalog {
     let woken = waiters
     waiters = []
     for waiter in woken { waiter.resume(outcome) }
-    _ = try outcome.get()
+    return try outcome.get()
   }
 
   private func ask(_ ids: Set<UnknownIDs.ID>) async throws(StorageError) {
-    questionCount += 1
     var (entityTenants, entities): ([Int32], [Int64]) = ([], [])
     var (attributeTenants, attributes): ([Int32], [Int32]) = ([], [])
     for id in ids {
@@ -311,7 +314,6 @@ public final class Catalog {
     guard !absent.isEmpty else { return }
     // What a replica does not have may be in the primary.
     guard !isOfReplica else { throw .postgres(ReplicaNames.primaryAway) }
-    unknown.setAbsent(absent, now: loop.now)
     nextQuestionAt = loop.now + UnknownIDs.pause
   }
 
@@ -415,7 +417,6 @@ public final class Catalog {
 
   private func remember(_ attribute: CatalogAttribute, _ tenant: Int32) {
     names.add(attribute, to: tenant, now: loop.now)
-    unknown.setPresent(.attribute(attribute.id, tenant: tenant))
   }
 
   /// Runs one statement on a connection of the pool and reads its answer.

@@ -1,15 +1,11 @@
 internal import EventLoop
 
-// Which ids somebody wants to know, and which were asked for lately and do not exist.
+// Which ids somebody wants to know.
 
-/// Gathers unknown ids for the next question, and remembers negative answers for a while.
+/// Gathers unknown ids for the next question.
 struct UnknownIDs {
-  /// Ids in one question: 16 batches with as many unknown ids as `BatchCheck` tells.
+  /// Ids in one question.
   static let questionMax = 32_768
-  /// Negative answers kept: 65,536 of some 50 bytes are 3.3 MB.
-  static let absentMax = 65_536
-  /// How long a negative answer holds.
-  static let absentFor: Duration = .seconds(1)
   /// Pause after a question that had a negative answer: a client that makes ids up costs at most 20
   /// questions a second, and honest ones are only delayed.
   static let pause: Duration = .milliseconds(50)
@@ -19,17 +15,16 @@ struct UnknownIDs {
     case attribute(UInt32, tenant: Int32)
   }
 
-  private(set) var wanted: Set<ID> = []
-  private var absent: [ID: MonotonicTime] = [:]
-
-  /// Whether the id was found not to exist less than `absentFor` ago.
-  func isAbsent(_ id: ID, now: MonotonicTime) -> Bool {
-    guard let until = absent[id] else { return false }
-    return now < until
+  /// A question that was answered: what of `ids` is not known now does not exist.
+  struct Answer {
+    var number: Int
+    var ids: Set<ID>
   }
 
+  private(set) var wanted: Set<ID> = []
+
   /// Adds to the next question, as long as it has room.
-  mutating func want(_ ids: [ID]) {
+  mutating func want(_ ids: some Sequence<ID>) {
     for id in ids where wanted.count < UnknownIDs.questionMax { wanted.insert(id) }
   }
 
@@ -38,15 +33,4 @@ struct UnknownIDs {
     defer { wanted = [] }
     return wanted
   }
-
-  mutating func setAbsent(_ ids: some Sequence<ID>, now: MonotonicTime) {
-    for id in ids {
-      if absent.count >= UnknownIDs.absentMax { absent = absent.filter { now < $0.value } }
-      // All of them fresh: the pause alone protects then.
-      if absent.count >= UnknownIDs.absentMax { absent.removeAll() }
-      absent[id] = now + UnknownIDs.absentFor
-    }
-  }
-
-  mutating func setPresent(_ id: ID) { absent[id] = nil }
 }

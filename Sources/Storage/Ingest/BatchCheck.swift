@@ -43,13 +43,12 @@ public struct BatchCheck: Sendable {
   public private(set) var rejects: [RejectedValue] = []
   /// Good values of hot attributes, by rising index in the batch.
   public private(set) var hot: [UInt32] = []
-  /// Entities the catalog does not know; repeats are possible, at most 1,024.
-  public private(set) var unknownEntities: [Int64] = []
-  /// Attributes the catalog does not know; repeats are possible, at most 1,024.
-  public private(set) var unknownAttributes: [UInt32] = []
-
-  /// So many unknown ids are reported: enough to ask for, and no hostile batch grows it.
-  public static let unknownMax = 1024
+  /// Entities the catalog does not know.
+  ///
+  /// All of them: what nobody asks for is rejected in the end.
+  public private(set) var unknownEntities: Set<Int64> = []
+  /// Attributes the catalog does not know, all of them.
+  public private(set) var unknownAttributes: Set<UInt32> = []
 
   /// A check that found nothing yet.
   public init() {}
@@ -72,8 +71,8 @@ public struct BatchCheck: Sendable {
     precondition(columns.isWellFormed, "only well-formed batches are checked")
     rejects.removeAll(keepingCapacity: true)
     hot.removeAll(keepingCapacity: true)
-    unknownEntities.removeAll(keepingCapacity: true)
-    unknownAttributes.removeAll(keepingCapacity: true)
+    unknownEntities.removeAll()
+    unknownAttributes.removeAll()
     // No upper end: what PostgreSQL cannot hold (year 294277) is beyond an Int64 of microseconds,
     // too.
     let (sum, overflow) = now.addingReportingOverflow(limits.futureMicroseconds)
@@ -146,16 +145,10 @@ public struct BatchCheck: Sendable {
     _ entityIsKnown: Bool
   ) {
     let reason: RejectReason
-    if mark == 0, unknownAttributes.last != attribute,
-      unknownAttributes.count < BatchCheck.unknownMax
-    {
-      unknownAttributes.append(attribute)
-    }
+    if mark == 0 { unknownAttributes.insert(attribute) }
     if !entityIsKnown {
       reason = .unknownEntity
-      if unknownEntities.last != entity, unknownEntities.count < BatchCheck.unknownMax {
-        unknownEntities.append(entity)
-      }
+      unknownEntities.insert(entity)
     } else if mark == 0 {
       reason = .unknownAttribute
     } else if mark & ~CatalogIndex.hotMark != type.rawValue {

@@ -6,6 +6,9 @@ public struct JSONText: ~Escapable {
   static let integerDigitsMax = 131_072
   /// Digits behind the point that numeric takes.
   static let fractionDigitsMax = 16_383
+  /// Zeros that exponents may add: jsonb writes numbers out, and 8 bytes of `1e131071` would come
+  /// back as 128 KiB.
+  static let addedDigitsMax = 512 << 10
 
   /// Why jsonb would refuse the text; nil when it takes it.
   ///
@@ -30,6 +33,7 @@ public struct JSONText: ~Escapable {
 
   private let text: Span<UInt8>
   private var index = 0
+  private var addedDigits = 0
 
   @_lifetime(copy text)
   private init(_ text: Span<UInt8>) { self.text = text }
@@ -212,5 +216,7 @@ public struct JSONText: ~Escapable {
     guard integerDigits + exponent <= JSONText.integerDigitsMax,
       fractionDigits - exponent <= JSONText.fractionDigitsMax
     else { throw Refusal(reason: .notJSON) }
+    addedDigits += abs(exponent)
+    guard addedDigits <= JSONText.addedDigitsMax else { throw Refusal(reason: .tooLong) }
   }
 }

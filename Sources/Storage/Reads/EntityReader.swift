@@ -205,8 +205,6 @@ public struct EntityReader {
     var unknown: Set<UInt32> = []
     let entities = try decoded(result, rows, tenant, &unknown)
     guard !unknown.isEmpty else { return entities }
-    // Whatever was said a moment ago: they have values now.
-    catalog.forgetAbsent(tenant: tenant, attributeIDs: unknown)
     try await catalog.learn(
       tenant: tenant,
       entityIDs: [],

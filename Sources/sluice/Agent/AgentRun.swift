@@ -52,14 +52,18 @@ final class AgentRun {
   /// - Throws: `ClientError` when no gateway answers at the start, or the session failed for good.
   func run() async throws -> AgentReport {
     let producer = await session.client.producer(options())
-    if case .memory = storage { try await producer.waitUntilOpen() }
+    let watch = LinkWatch(producer, on: signals.loop)
+    defer { withExtendedLifetime(watch) {} }
+    if case .memory = storage {
+      try await OpeningLimit.waitUntilOpen(
+        producer,
+        within: session.openingMax,
+        on: signals.loop
+      )
+    }
     let ledger = AckLedger(session.client, producer, isStaged: command.staged)
     let start = MonotonicTime.now()
-    let watch = LinkWatch(producer, on: signals.loop)
-    defer {
-      withExtendedLifetime(watch) {}
-      line.clear()
-    }
+    defer { line.clear() }
     try await withThrowingDiscardingTaskGroup { group in
       await self.sendOrphans(&group)
       try await self.look(until: self.command.duration.map { start + $0 }, ledger, &group)
@@ -84,7 +88,8 @@ final class AgentRun {
         producerID: identity.id,
         durability: durability,
         clientName: name,
-        windowBytesMax: Self.windowBytes
+        windowBytesMax: Self.windowBytes,
+        connectWithin: session.openingMax ?? .seconds(10)
       )
     case .spool(let claim, _):
       return ProducerOptions(
@@ -300,7 +305,7 @@ final class AgentRun {
     guard StandardStream.error.isTerminal else { return }
     let position = await ledger.position()
     let waiting = position.produced - min(position.durable, position.produced)
-    var parts = [entity, "\(Quantity.grouped(report.sentCount)) values"]
+    var parts = [entity, "\(Quantity.count(report.sentCount, "value"))"]
     parts.append(waiting == 0 ? "all durable" : "\(Quantity.grouped(waiting)) not yet durable")
     if let latency = await ledger.newestLatency {
       parts.append("ack \(Quantity.seconds(latency / 1_000))")

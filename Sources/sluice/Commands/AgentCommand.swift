@@ -32,7 +32,7 @@ struct AgentCommand: ParsableCommand {
   )
 
   @Option(
-    help: ArgumentHelp("Time between two looks.", valueName: "duration"),
+    help: ArgumentHelp("Time between two looks (default: 1s).", valueName: "duration"),
     transform: OptionText.duration
   )
   var interval: Duration = .seconds(1)
@@ -65,7 +65,7 @@ struct AgentCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Size of the spool at most, with K, M or G.",
+      "Size of the spool at most, with K, M or G (default: 1G).",
       valueName: "size"
     ),
     transform: SpoolArguments.bytes
@@ -134,14 +134,15 @@ struct AgentCommand: ParsableCommand {
       try StandardStream.output.write(command.json ? report.json() : report.text())
       StandardStream.error.note(report.ledger?.lostText ?? "")
       if report.keptCount > 0 {
-        let count = Quantity.grouped(report.keptCount)
+        let count = Quantity.count(report.keptCount, "value")
         StandardStream.error.note(
-          "\(count) values are not durable yet; the next start sends them from the spool\n"
+          "not durable yet: \(count); the next start sends them from the spool\n"
         )
       }
       guard report.unconfirmedCount == 0 || report.isSpooled else {
         throw CommandFailure(
-          "\(report.unconfirmedCount) values were not confirmed before the end; they are lost",
+          "not confirmed before the end, and lost: "
+            + Quantity.count(report.unconfirmedCount, "value"),
           .unavailable
         )
       }
@@ -151,9 +152,17 @@ struct AgentCommand: ParsableCommand {
   /// XDG_STATE_HOME, else ~/.local/state, else /tmp for users without a home.
   private func defaultFile(_ key: String, gateway: String) -> String {
     let environment = Environment.variables
-    let folder =
-      environment["XDG_STATE_HOME"] ?? environment["HOME"].map { $0 + "/.local/state" } ?? "/tmp"
-    return "\(folder)/sluice/\(Self.fileName(key, gateway)).producer"
+    return "\(Self.stateFolder(environment))/sluice/\(Self.fileName(key, gateway)).producer"
+  }
+
+  /// The folder for state; an empty variable counts as unset.
+  ///
+  /// Source: XDG Base Directory Specification, "Environment variables".
+  static func stateFolder(_ environment: [String: String]) -> String {
+    func value(_ name: String) -> String? {
+      environment[name].flatMap { $0.isEmpty ? nil : $0 }
+    }
+    return value("XDG_STATE_HOME") ?? value("HOME").map { $0 + "/.local/state" } ?? "/tmp"
   }
 
   private static func fileName(_ key: String, _ gateway: String) -> String {

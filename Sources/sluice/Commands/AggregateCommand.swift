@@ -12,7 +12,9 @@ struct AggregateCommand: ParsableCommand {
     discussion: """
       For attributes of type number or integer. Buckets start at multiples of their width since \
       1970 in UTC; with --zone at those since local midnight. Days, weeks, months, quarters and \
-      years are those of the calendar there: a day has 23 or 25 hours when clocks are changed.
+      years are those of the calendar there: a day has 23 or 25 hours when clocks are changed. \
+      Starts of buckets are printed in UTC with any --zone; --from and --to are UTC unless a zone \
+      is written.
 
       Examples:
         sluice aggregate web1 cpu_percent --every 1h --from -24h

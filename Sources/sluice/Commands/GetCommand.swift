@@ -82,7 +82,7 @@ private struct EntityPrinter {
   }
 
   private func table() -> String {
-    var text = "\(entity.externalKey)  #\(entity.entityID)\n\n"
+    var text = ValueText.title(entity.externalKey, id: entity.entityID) + "\n\n"
     guard !entity.values.isEmpty else {
       return text + "no hot values; make attributes hot with 'sluice catalog set NAME --hot true'\n"
     }

@@ -16,6 +16,8 @@ struct ProducersCommand: ParsableCommand {
         sluice producers
         sluice producers --json
         sluice producers 5f0c1d3a9b7e4c2d8a6f1e2d3c4b5a69
+
+      Exit codes: 0 done; 66 there is no such producer; 69 no gateway answers.
       """
   )
 
@@ -38,6 +40,12 @@ struct ProducersCommand: ParsableCommand {
       var request = ListProducersRequest(producerID: producerID)
       repeat {
         let page = try await session.listProducers(request)
+        guard producerID.isEmpty || !page.producers.isEmpty else {
+          throw CommandFailure(
+            "there is no producer '\(Hexadecimal.text(producerID))'; 'sluice producers' lists them",
+            .notFound
+          )
+        }
         for producer in page.producers {
           printer.add(Self.cells(producer)) { Self.write(producer, to: &$0) }
         }

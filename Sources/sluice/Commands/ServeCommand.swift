@@ -47,10 +47,15 @@ struct ServeCommand: ParsableCommand {
   func run() throws {
     let (settings, config) = (settings, config)
     let read: @Sendable () throws -> Configuration = {
-      try Configuration(
-        try settings.merged(file: config),
-        processorCount: Environment.processorCount
-      )
+      let merged = try settings.merged(file: config)
+      do throws(ConfigurationError) {
+        return try Configuration(merged, processorCount: Environment.processorCount)
+      } catch {
+        guard case .invalid(let key, _, _) = error,
+          let origin = settings.origin(of: key, file: config)
+        else { throw error }
+        throw CommandFailure("\(error); it comes from \(origin)", .configuration)
+      }
     }
     let configuration = try read()
     guard !check else {

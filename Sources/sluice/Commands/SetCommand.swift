@@ -80,12 +80,16 @@ struct UpsertCommand: ParsableCommand {
         by: GatewaySession.entityKey(entity),
         observedAtMicroseconds: observedAt
       )
-      var attributes: [Attribute] = []
+      var found: [Attribute?] = []
       for assignment in assignments {
-        let attribute = try await session.attribute(assignment.name, orNew: assignment.newType)
-        let value = try assignment.value(of: attribute.valueType)
-        request.values.append(AttributeValue(attributeID: attribute.attributeID, value: value))
-        attributes.append(attribute)
+        let mustExist = assignment.newType == nil
+        found.append(try await session.attribute(assignment.name, mustExist: mustExist))
+      }
+      let (values, missing) = try Assignment.read(assignments, found: found)
+      var made = try await session.makeAttributes(missing)[...]
+      let attributes = found.compactMap { $0 ?? made.popFirst() }
+      request.values = zip(attributes, values).map {
+        AttributeValue(attributeID: $0.attributeID, value: $1)
       }
       let response = try await session.upsertEntity(request)
       let printer = UpsertPrinter(
@@ -127,27 +131,6 @@ struct UpsertCommand: ParsableCommand {
   }
 }
 
-/// One attribute and the text it is set to.
-private struct Assignment: Sendable {
-  let name: String
-  /// nil takes the attribute out.
-  let text: String?
-  /// What it becomes when there is none of its name; nil makes none.
-  let newType: PointType?
-
-  func value(of type: ValueType) throws -> Value? {
-    guard let text else { return nil }
-    guard let type = PointType(type) else {
-      throw CommandFailure("'\(name)' has a type this program does not know", .data)
-    }
-    do throws(PointValueError) {
-      return Value(try PointValue(parsing: text, as: type))
-    } catch {
-      throw CommandFailure("\(name)=\(text): \(error)", .data)
-    }
-  }
-}
-
 /// Prints what was written.
 private struct UpsertPrinter {
   let entity: String
@@ -181,7 +164,8 @@ private struct UpsertPrinter {
       table.append([row.attribute.name, row.value.map { ValueText.cell($0) } ?? "-", row.time])
     }
     let cold = attributes.contains { !$0.isHot }
-    return table.render() + "\n\(entity)  #\(response.entityID), version \(response.version)"
+    let title = ValueText.title(entity, id: response.entityID)
+    return table.render() + "\n\(title), version \(response.version)"
       + ", token \(Hexadecimal.text(response.token))\n"
       + (cold ? "attributes that are not hot went to history only\n" : "")
   }

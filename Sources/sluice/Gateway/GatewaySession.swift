@@ -8,7 +8,15 @@ internal import Wire
 /// A client with the patience that the user asked for.
 struct GatewaySession: Sendable {
   let client: SluiceClient
+  /// How long a producer's session may take to open; nil when the user did not say.
+  let openingMax: Duration?
   private let timeout: Duration
+
+  private init(_ client: SluiceClient, _ timeout: Duration?) {
+    self.client = client
+    openingMax = timeout
+    self.timeout = timeout ?? .seconds(30)
+  }
 
   /// Runs a command's work with a client, on a loop of the calling thread.
   ///
@@ -32,7 +40,7 @@ struct GatewaySession: Sendable {
         // Pages of one answer may come from several nodes: none of them older than the one before.
         let client = try SluiceClient(addresses, isMonotonic: isMonotonic)
         do {
-          try await body(GatewaySession(client: client, timeout: timeout), prepared)
+          try await body(GatewaySession(client, timeout), prepared)
         } catch {
           await client.close()
           throw error
@@ -177,19 +185,23 @@ struct GatewaySession: Sendable {
     return response.attributes
   }
 
-  /// The attribute of a name; a hot one is made when there is none and `type` is given.
+  /// The attribute of a name; nil when there is none and there need not be one.
   ///
-  /// - Throws: `ClientError`, or a failure that names the attribute when there is none.
-  func attribute(_ name: String, orNew type: PointType?) async throws -> Attribute {
-    guard let type else { return try await attributes([name])[0] }
+  /// - Throws: `ClientError`, or a failure that names the attribute that must exist.
+  func attribute(_ name: String, mustExist: Bool) async throws -> Attribute? {
     do {
       return try await attributes([name])[0]
-    } catch let failure as CommandFailure where failure.status == .notFound {
-      // It is made below.
+    } catch let failure as CommandFailure where failure.status == .notFound && !mustExist {
+      return nil
     }
-    let spec = AttributeSpec(name: name, valueType: ValueType(type), isHot: true)
-    guard let made = try await client.resolveAttributes([spec]).first else {
-      throw ClientError.protocolViolation("ResolveAttributes answered with another number")
+  }
+
+  /// Makes attributes, an attribute for each spec.
+  func makeAttributes(_ specs: [AttributeSpec]) async throws(ClientError) -> [Attribute] {
+    guard !specs.isEmpty else { return [] }
+    let made = try await client.resolveAttributes(specs)
+    guard made.count == specs.count else {
+      throw .protocolViolation("ResolveAttributes answered with another number")
     }
     return made
   }

@@ -7,6 +7,7 @@ struct ImportPlan: Sendable {
   let files: [String]
   let format: InputFormat
   let csv: CSVImportOptions
+  private let isDelimiterSaid: Bool
   private(set) var lineProtocol: LineProtocolImport.Options
   /// New names of attributes by the ones they have in the input.
   let names: [String: String]
@@ -21,6 +22,7 @@ struct ImportPlan: Sendable {
     files = command.files
     format = command.format.format
     csv = try command.format.csvOptions()
+    isDelimiterSaid = command.format.delimiter != nil
     // One time for all lines without one, so that they stay one observation.
     lineProtocol = command.format.lineProtocolOptions(now: Environment.now)
     names = Dictionary(
@@ -41,10 +43,31 @@ struct ImportPlan: Sendable {
   }
 
   /// The importer for a file that starts with these bytes.
-  func importer(for name: String, start: ArraySlice<UInt8>) -> any PointImport {
+  ///
+  /// - Throws: that the file is compressed.
+  func importer(
+    for name: String,
+    start: ArraySlice<UInt8>
+  ) throws(CommandFailure) -> any PointImport {
+    // The mark of gzip. RFC 1952, section 2.3.1
+    guard !start.starts(with: [0x1F, 0x8B]) else {
+      let isPiped = name == "-"
+      let inner = name.lowercased().hasSuffix(".gz") ? String(name.dropLast(3)) : name
+      let format = format == .auto ? Self.guess(inner, []) : format
+      throw CommandFailure(
+        "\(isPiped ? "standard input" : name) is compressed; use: zcat \(isPiped ? "FILE" : name)"
+          + " | sluice import - --format \(format.rawValue)",
+        .data
+      )
+    }
     switch format == .auto ? Self.guess(name, start) : format {
-    case .lineProtocol: LineProtocolImport(options: lineProtocol)
-    case .csv, .auto: CSVImport(options: csv)
+    case .lineProtocol: return LineProtocolImport(options: lineProtocol)
+    case .csv, .auto:
+      var options = csv
+      if !isDelimiterSaid, name.lowercased().hasSuffix(".tsv") {
+        options.reader.delimiter = UInt8(ascii: "\t")
+      }
+      return CSVImport(options: options)
     }
   }
 

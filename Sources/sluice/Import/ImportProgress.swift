@@ -11,6 +11,8 @@ struct ImportProgress {
   var firstSequence: UInt64 = 0
   private var line: TransientLine
   private var totalBytes: Int64? = 0
+  /// What all values so far have taken, where nothing is half read.
+  private var parsed: (bytes: Int64, values: Int)?
   private var lastDrawn = MonotonicTime(nanoseconds: 0)
   private let start = MonotonicTime.now()
 
@@ -23,19 +25,23 @@ struct ImportProgress {
     totalBytes = totalBytes.flatMap { total in fileSize.map { total + $0 } }
   }
 
+  /// Takes note that these values were all that these bytes hold; what is to come follows from it.
+  mutating func note(bytes: Int64, values: Int) {
+    guard bytes > 0, values > 0 else { return }
+    parsed = (bytes, values)
+  }
+
   /// Whether it is time to draw again.
   var isDue: Bool { MonotonicTime.now() - lastDrawn >= Self.pause }
 
   /// Draws the line.
   ///
-  /// - Parameters:
-  ///   - durable: the producer's position now.
-  ///   - report: what has been read; how much is to come follows from the bytes.
-  mutating func draw(durable: UInt64, _ report: ImportReport) {
+  /// - Parameter durable: the producer's position now.
+  mutating func draw(durable: UInt64) {
     lastDrawn = .now()
     let bar = ProgressBar(
       completed: Int64(durable - min(firstSequence, durable)),
-      total: total(report),
+      total: total,
       elapsedSeconds: (lastDrawn - start) / .seconds(1),
       unit: "values",
       isAscii: StandardStream.isAscii
@@ -58,10 +64,10 @@ struct ImportProgress {
     line.finish(bar.renderDone())
   }
 
-  /// Values as read so far, scaled up to all bytes.
-  private func total(_ report: ImportReport) -> Int64? {
-    guard let totalBytes, report.bytesRead > 0 else { return nil }
-    guard report.bytesRead < totalBytes else { return Int64(report.readCount) }
-    return Int64(Double(report.readCount) * Double(totalBytes) / Double(report.bytesRead))
+  /// Values as parsed so far, scaled up to all bytes; nil before the first ones.
+  var total: Int64? {
+    guard let totalBytes, let parsed else { return nil }
+    guard parsed.bytes < totalBytes else { return Int64(parsed.values) }
+    return Int64(Double(parsed.values) * Double(totalBytes) / Double(parsed.bytes))
   }
 }

@@ -27,9 +27,13 @@ struct ImportReport: Sendable {
   var leftOutText: String {
     var parts: [String] = []
     if skippedCount > 0 {
-      parts.append("\(Quantity.grouped(skippedCount)) lines or values could not be read")
+      let count = Quantity.count(skippedCount, "line or value", "lines or values")
+      parts.append("\(count) could not be read")
     }
-    if rejectedCount > 0 { parts.append("\(Quantity.grouped(rejectedCount)) values were rejected") }
+    if rejectedCount > 0 {
+      let verb = rejectedCount == 1 ? "was" : "were"
+      parts.append("\(Quantity.count(rejectedCount, "value")) \(verb) rejected")
+    }
     return parts.joined(separator: " and ")
   }
   private var perSecond: Double { seconds > 0 ? Double(readCount) / seconds : 0 }
@@ -79,7 +83,8 @@ struct ImportReport: Sendable {
     let problems = skipped + (ledger?.rejects.first ?? [])
     var text = ""
     for problem in problems.prefix(AckLedger.problemsMax) {
-      text += "\(place(problem)): \(problem.advice)\n"
+      // Names of columns and attributes are data.
+      text += DisplayWidth.visible("\(place(problem)): \(problem.advice)") + "\n"
     }
     let rest = skippedCount + rejectedCount - min(problems.count, AckLedger.problemsMax)
     if rest > 0 { text += "… and \(Quantity.grouped(rest)) more\n" }

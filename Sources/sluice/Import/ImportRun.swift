@@ -57,23 +57,23 @@ final class ImportRun {
   /// - Throws: why nothing could be done, or the session was lost for good.
   func run() async throws -> ImportReport {
     // Before anything is written: that all files are there, and how much there is to do.
-    for file in plan.files { progress.add(fileSize: try InputFile(file).size) }
+    for file in plan.files { progress.add(fileSize: try InputFile.size(of: file)) }
     let producer = await session.client.producer(
       ProducerOptions(
         producerID: identity.id,
         durability: plan.isStaged ? .staged : .durable,
         clientName: "sluice-import/\(Environment.hostName)",
         windowBytesMax: Self.windowBytes,
-        connectWithin: Self.connectMax
+        connectWithin: session.openingMax ?? Self.connectMax
       )
     )
-    try await producer.waitUntilOpen()
+    let watch = LinkWatch(producer, on: loop)
+    defer { withExtendedLifetime(watch) {} }
+    try await OpeningLimit.waitUntilOpen(producer, within: session.openingMax, on: loop)
     let ledger = AckLedger(session.client, producer, isStaged: plan.isStaged)
     durableAtStart = await ledger.position().durable
     progress.firstSequence = state == nil ? durableAtStart : 0
     let start = MonotonicTime.now()
-    let watch = LinkWatch(producer, on: loop)
-    defer { withExtendedLifetime(watch) {} }
     do {
       try await withThrowingDiscardingTaskGroup { group in
         for (index, file) in self.plan.files.enumerated() where !self.isStopped {
@@ -109,10 +109,11 @@ final class ImportRun {
     while !isStopped {
       let count = try file.read(into: &buffer)
       report.bytesRead += Int64(count)
-      var current = importer ?? plan.importer(for: path, start: buffer[..<count])
+      var current = try importer ?? plan.importer(for: path, start: buffer[..<count])
       importer = nil
       if count > 0 { current.feed(buffer[..<count]) } else { current.finish() }
       try await takeRecords(from: &current, path, index, ledger, &group)
+      progress.note(bytes: report.bytesRead, values: report.readCount + block.count)
       guard count > 0 else { break }
       importer = current
     }
@@ -134,7 +135,8 @@ final class ImportRun {
         if block.count >= Self.blockMax { try await flush(ledger, &group) }
       }
     } catch let error as ImportError {
-      throw CommandFailure("\(path == "-" ? "standard input" : path): \(error)", .data)
+      let name = path == "-" ? "standard input" : path
+      throw CommandFailure("\(name): \(DisplayWidth.visible("\(error)"))", .data)
     }
   }
 
@@ -155,7 +157,8 @@ final class ImportRun {
     guard plan.isStrict else { return }
     isStopped = true
     report.failure = CommandFailure(
-      "\(report.place(problem)): \(problem.advice); what stands before it was written",
+      DisplayWidth.visible("\(report.place(problem)): \(problem.advice)")
+        + "; what stands before it was written",
       .data
     )
   }
@@ -213,15 +216,10 @@ final class ImportRun {
     guard let entityID = cache.entity(point.entity),
       let attribute = cache.attribute(point.attribute)
     else { throw ClientError.protocolViolation("a name that was resolved has no id") }
-    guard let value = Self.fitted(point.value, to: attribute.valueType) else {
-      return skip(
-        InputProblem(
-          source: line,
-          advice:
-            "\(point.attribute) has the type \(attribute.valueType.name), and this value is of"
-            + " type \(point.value.type.rawValue); give it another name with --rename"
-        )
-      )
+    let value: PointValue
+    switch ValueFit(point, attribute.valueType) {
+    case .value(let fitted): value = fitted
+    case .refused(let advice): return skip(InputProblem(source: line, advice: advice))
     }
     if !packer.hasRoom(for: value) { try await send(ledger, &group) }
     packer.append(
@@ -232,16 +230,6 @@ final class ImportRun {
       line: line
     )
     report.readCount += 1
-  }
-
-  /// A value of the attribute's type; an integer that a double holds exactly is a number as well.
-  private static func fitted(_ value: PointValue, to type: ValueType) -> PointValue? {
-    guard ValueType(value.type) != type else { return value }
-    switch (value, type) {
-    case (.integer(let integer), .number): return Double(exactly: integer).map { .number($0) }
-    case (.number(let number), .integer): return Int64(exactly: number).map { .integer($0) }
-    default: return nil
-    }
   }
 
   private func send(
@@ -291,7 +279,7 @@ final class ImportRun {
 
   private func showProgress(_ ledger: AckLedger) async {
     guard progress.isDue else { return }
-    progress.draw(durable: await ledger.position().durable, report)
+    progress.draw(durable: await ledger.position().durable)
   }
 
   /// Keeps the progress moving until everything is durable, or the session has failed.

@@ -63,9 +63,12 @@ struct FormatOptions: ParsableArguments, Sendable {
   var ignore: [String] = []
 
   @Option(
-    help: ArgumentHelp("CSV: the byte between fields; tab for a tab.", valueName: "character")
+    help: ArgumentHelp(
+      "CSV: the byte between fields; tab for a tab (default: tab for .tsv, else a comma).",
+      valueName: "character"
+    )
   )
-  var delimiter = ","
+  var delimiter: String?
 
   @Option(help: ArgumentHelp("Line protocol: the tag whose value is the entity.", valueName: "tag"))
   var entityTag: String?
@@ -102,7 +105,7 @@ struct FormatOptions: ParsableArguments, Sendable {
       }
       options.types[name] = type
     }
-    options.reader.delimiter = try delimiterByte()
+    if let delimiter { options.reader.delimiter = try delimiterByte(delimiter) }
     options.reader.recordBytesMax = CSVReader.recordBytesLimit
     return options
   }
@@ -117,7 +120,7 @@ struct FormatOptions: ParsableArguments, Sendable {
     return options
   }
 
-  private func delimiterByte() throws -> UInt8 {
+  private func delimiterByte(_ delimiter: String) throws -> UInt8 {
     if delimiter == "tab" || delimiter == "\\t" { return UInt8(ascii: "\t") }
     guard delimiter.utf8.count == 1, let byte = delimiter.utf8.first,
       byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\n"), byte != UInt8(ascii: "\r")

@@ -15,10 +15,10 @@ struct GatewayOptions: ParsableArguments, Sendable {
   var gateway: String?
 
   @Option(
-    help: ArgumentHelp("How long to wait for an answer.", valueName: "duration"),
+    help: ArgumentHelp("How long to wait for an answer (default: 30s).", valueName: "duration"),
     transform: OptionText.duration
   )
-  var timeout: Duration = .seconds(30)
+  var timeout: Duration?
 
   /// The gateways to try.
   ///

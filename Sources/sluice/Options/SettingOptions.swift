@@ -66,6 +66,17 @@ struct SettingOptions: ParsableArguments, Sendable {
     }
     return settings
   }
+
+  /// Where a setting was made, for the one who has to mend it; nil for a default.
+  func origin(
+    of key: ConfigurationKey,
+    file: String?,
+    environment: [String: String] = Environment.variables
+  ) -> String? {
+    if self[key] != nil { return "--\(key.rawValue)" }
+    if environment[key.environmentName] != nil { return key.environmentName }
+    return file
+  }
 }
 
 /// The places that settings come from, besides flags.

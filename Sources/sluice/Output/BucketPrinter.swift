@@ -70,7 +70,7 @@ struct BucketPrinter {
     let title = "\(keys.values.first ?? "")  average of \(names.values.first ?? "")"
     try StandardStream.output.write(
       ChartText.render(samples, title: title)
-        + "\n\(Quantity.grouped(samples.count)) buckets; \(freshness)\n"
+        + "\n\(Quantity.count(samples.count, "bucket")); \(freshness)\n"
     )
   }
 
@@ -127,7 +127,7 @@ struct BucketPrinter {
           + ["\(response.counts[index])"] + cells
       )
     }
-    return table.render() + "\n\(Quantity.grouped(indices.count)) buckets; \(freshness)\n"
+    return table.render() + "\n\(Quantity.count(indices.count, "bucket")); \(freshness)\n"
   }
 
   /// With the three digits after the point that a table has room for, where they say enough.

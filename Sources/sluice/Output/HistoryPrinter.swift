@@ -136,7 +136,7 @@ struct HistoryPrinter {
         + "\(FreshnessText.line(freshness))\n"
     }
     let cut = isCut ? ", and there are more: raise --limit" : ""
-    return "\(Quantity.grouped(count)) values\(cut); \(FreshnessText.line(freshness))\n"
+    return "\(Quantity.count(count, "value"))\(cut); \(FreshnessText.line(freshness))\n"
   }
 
   private func drawn() -> String {
@@ -157,13 +157,13 @@ struct HistoryPrinter {
 
 /// Charts as wide as the terminal.
 enum ChartText {
-  /// A title and the chart below it.
+  /// A title, which may have names out of data, and the chart below it.
   static func render(_ samples: [ChartSample], title: String) -> String {
     let chart = Chart(
       width: min(StandardStream.output.width, 120),
       height: 12,
       style: StandardStream.isAscii ? .ascii : .braille
     )
-    return title + "\n\n" + chart.render(samples)
+    return DisplayWidth.visible(title) + "\n\n" + chart.render(samples)
   }
 }

@@ -69,18 +69,17 @@ enum NodeText {
     json.endObject()
   }
 
-  private static func csv(_ nodes: [Node]) -> String {
+  /// A row for each node; what is not known is empty.
+  static func csv(_ nodes: [Node]) -> String {
     var csv = CSVWriter()
     csv.write(
       ["name", "state", "proven_lsn", "staleness_bound_ms", "trouble"]
         + counters(Node()).map(\.name)
     )
     for node in nodes {
+      let bound = node.stalenessBoundMilliseconds
       csv.write(
-        [
-          node.name, state(node), node.provenLSN, "\(node.stalenessBoundMilliseconds)",
-          node.trouble,
-        ]
+        [node.name, state(node), node.provenLSN, bound < 0 ? "" : "\(bound)", node.trouble]
           + counters(node).map { "\($0.value)" }
       )
     }

@@ -4,6 +4,9 @@ internal import Formats
 
 /// Prints values in tables.
 enum ValueText {
+  /// An entity above or below its values; its key is data, which must not steer the terminal.
+  static func title(_ key: String, id: Int64) -> String { "\(DisplayWidth.visible(key))  #\(id)" }
+
   /// Numbers with at most six digits after the point, so that columns stay readable.
   static func cell(_ value: PointValue) -> String {
     if case .number(let number) = value { cell(number) } else { value.description }

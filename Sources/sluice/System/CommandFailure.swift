@@ -62,13 +62,38 @@ struct CommandFailure: Error, CustomStringConvertible {
     var text = status.message.isEmpty ? "the gateway answered \(status.code)" : status.message
     for violation in status.fieldViolations {
       let sentence = "\(violation.field): \(violation.description)"
-      if !text.contains(sentence) { text += "; \(sentence)" }
+      let readable = "\(name(ofField: violation.field)): \(violation.description)"
+      if text.hasPrefix(sentence) {
+        text = readable + text.dropFirst(sentence.count)
+      } else if !text.contains(sentence) {
+        text += "; \(readable)"
+      }
     }
     if !status.reason.isEmpty { text += " (\(status.reason))" }
     if let delay = status.retryAfterMilliseconds {
       text += "; try again in \(Quantity.duration(.milliseconds(delay)))"
     }
     return text
+  }
+
+  /// What users have written into a field of a request; the field's own name for the others.
+  private static func name(ofField field: String) -> String {
+    switch field {
+    case "observed_at_unix_us": return "--at"
+    case "start_unix_us": return "--from"
+    case "end_unix_us": return "--to"
+    case "time_zone": return "--zone"
+    case "bucket_width_us", "bucket_unit": return "--every"
+    case "read.token": return "--at-least"
+    case "read.max_staleness_ms": return "--max-staleness"
+    case "read.include_staged": return "--include-staged"
+    default:
+      // Attributes are named in the order of their ids.
+      guard field.hasPrefix("attribute_id["), field.hasSuffix("]"),
+        let index = Int(field.dropFirst("attribute_id[".count).dropLast())
+      else { return field }
+      return "attribute \(index + 1)"
+    }
   }
 
   private static func status(of code: Status.Code) -> ExitStatus {

@@ -37,6 +37,21 @@ struct InputFile: ~Copyable {
     size = kind == S_IFREG && status.st_size > 0 ? Int64(status.st_size) : nil
   }
 
+  /// The length of a file, or nil when that cannot be known before it is read.
+  ///
+  /// Other than regular files are not opened for it: a pipe would wait for somebody who writes, who
+  /// would find it closed then.
+  ///
+  /// - Throws: why it cannot be read.
+  static func size(of path: String) throws(CommandFailure) -> Int64? {
+    var status = stat()
+    if path != "-", unsafe stat(path, &status) == 0 {
+      let kind = status.st_mode & S_IFMT
+      guard kind == S_IFREG || kind == S_IFDIR else { return nil }
+    }
+    return try InputFile(path).size
+  }
+
   deinit {
     close(descriptor)
   }

@@ -8,7 +8,7 @@ import uuid
 
 from checks import at_least, at_most, equal, test
 from framing import DATA, REMOTE_OPEN, ConnectionClosed, Silence, frame
-from gateway import Fixture, connect, locked, session, sql, sql_value, wait_until
+from gateway import Fixture, Gateway, connect, locked, session, sql, sql_value, wait_until
 from protocol import (
     ABORTED,
     DATA_LOSS,
@@ -21,6 +21,7 @@ from protocol import (
     NUMBER,
     RESOURCE_EXHAUSTED,
     CallError,
+    Connection,
     Session,
     batch_of,
     bits,
@@ -692,6 +693,27 @@ def _():
         equal(opened.rejects, {}, "rejects")
 
 
+@test("a gateway that has met nobody yet asks for all ids of a batch before it rejects any")
+def _():
+    with Gateway() as gateway, connect() as other, Connection(gateway.address) as connection:
+        keys = [f"met-{uuid.uuid4()}".encode() for _ in range(3_000)]
+        entities = other.resolve_entities(keys)
+        plain, hot = Fixture(other), Fixture(other, hot=True)
+        values = []
+        # Two attributes in turn, so that neither repeats the one before it.
+        for number, entity in enumerate(entities):
+            fixture = plain if number % 2 else hot
+            values.append((NUMBER, entity, fixture.attribute[NUMBER], 1_000 + number, 1.0))
+        values.append((INTEGER, plain.entity, plain.attribute[INTEGER], 5, 7))
+        opened = Session(connection)
+        opened.open()
+        opened.want(200_000)
+        opened.batch(1, values)
+        opened.wait_durable(len(values), seconds=30)
+        equal(opened.rejects, {}, "rejects")
+        equal(plain.stored("integer"), [["7"]])
+
+
 @test("batches behind one with unknown names keep their order")
 def _():
     with session() as (opened, fixture):
@@ -878,6 +900,24 @@ def _():
             opened.batch(1, fixture.numbers(1, 10, start=5_000_000))
             opened.expect_error(DATA_LOSS, "SEQ_CONFLICT")
         wait_until(lambda: fixture.stored("count(*)") == [["10"]], what="the first batch is stored")
+
+
+@test("an ack says durable only up to what it names: the rest of the rejects would be forgotten")
+def _():
+    with session() as (opened, fixture):
+        values = [(NUMBER, 2**61 + n, fixture.attribute[NUMBER], 1, 1.0) for n in range(12_000)]
+        opened.want(400_000)
+        opened.batch(1, values)
+        told = []
+
+        def is_told(ack):
+            told.append((ack.durable_seq, len(opened.rejects)))
+            return ack.durable_seq == len(values)
+
+        opened.wait(is_told, 30)
+        for durable, named in told:
+            at_most(durable, named, "durable_seq of a producer of bad values")
+        equal(sorted(opened.rejects), list(range(1, len(values) + 1)))
 
 
 @test("the ack of a duplicate repeats what was rejected")

@@ -53,6 +53,18 @@ def _():
             equal(gateway.wait(5), 0, "exit status")
 
 
+@test("connections are spread evenly over the workers")
+def _():
+    # Each worker takes half of them: by chance alone three in four gateways would refuse one.
+    for _ in range(4):
+        with Gateway("--workers", "2", "--connections-max", "8") as gateway:
+            with contextlib.ExitStack() as stack:
+                for _ in range(8):
+                    stack.enter_context(Connection(gateway.address)).check_alive()
+                with Connection(gateway.address) as one_more:
+                    one_more.expect_closed(5)
+
+
 @test("SIGTERM closes idle connections and the port")
 def _():
     with Gateway() as gateway, Connection(gateway.address) as connection:

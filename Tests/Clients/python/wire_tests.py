@@ -1,5 +1,6 @@
 """The rules of Proto/ttrpc/ttrpc.proto, seen from outside: literal bytes over a raw socket."""
 
+import contextlib
 import struct
 import threading
 import time
@@ -678,6 +679,32 @@ def _():
         equal(len(ids), 1, "different ids of one key")
 
 
+@test("rule 11: long requests in flight are refused before they need much memory")
+def _():
+    with connect() as wire, locked("sluice.entities") as let_go:
+        request = catalog_pb2.ResolveEntitiesRequest(external_key=[b"long-%d" % time.time_ns()])
+        padding = b"\x7a\x80\x80\x80\x01" + bytes(2 << 20)  # an unknown field 15 of 2 MiB
+        envelope = ttrpc_pb2.Request(
+            service="sluice.v1.CatalogService",
+            method="ResolveEntities",
+            payload=request.SerializeToString() + padding,
+            timeout_nano=60_000_000_000,
+        ).SerializeToString()
+        before = memory_bytes()
+        for number in range(100):
+            wire.send(frame(2 * number + 1, REQUEST, envelope))
+        taken = (64 << 20) // len(envelope)
+        for _ in range(100 - taken):
+            error_of(wire.receive(30), RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")
+        at_most(memory_bytes() - before, 150 << 20, "bytes that the gateway grew by")
+        let_go()
+        for _ in range(taken):
+            response(wire.receive(30))
+        # Their memory is free again.
+        wire.send(frame(1, REQUEST, envelope))
+        response(wire.receive(30))
+
+
 @test("rule 11: 64 entries of metadata are taken, 65 refused")
 def _():
     with connect() as wire:
@@ -721,6 +748,23 @@ def _():
         wire.send_slowly(session_bytes)
         expect_opened(wire.receive(), 3)
         assert wire.receive().is_end
+
+
+@test("rule 12: clients that never finish their frames do not shut out others")
+def _():
+    with contextlib.ExitStack() as stack:
+        # More than the 128 MiB a worker has for unfinished frames, on each of them.
+        begun = struct.pack(">IIBB", 4_194_304, 1, REQUEST, 0) + bytes(4_194_000)
+        for _ in range(80):
+            with contextlib.suppress(ConnectionClosed):
+                stack.enter_context(connect()).send(begun)
+        message = frame(1, REQUEST, CHECK_BODY + b"\x1a\x80\xc0\x02" + b"\x7a\xfc\xbf\x02" + bytes(40_956))
+        for _ in range(10):
+            with connect() as wire:
+                wire.send(message[:20_000])
+                time.sleep(0.02)
+                wire.send(message[20_000:])
+                equal(wire.receive().body, SERVING)
 
 
 @test("rule 12: frames are understood at every split in two")

@@ -31,14 +31,29 @@ struct CachedEntitiesTests {
     .label("\u{fc}"), .document("{\"a\": [1, \"\u{fc}\"]}"),
   ]
 
+  /// What the catalog knows of the attributes above.
+  private static func attribute(_ id: UInt32) -> CatalogAttribute {
+    CatalogAttribute(
+      id: id,
+      name: "attribute \(UInt32.max - id)",
+      type: .number,
+      unit: "",
+      isHot: true
+    )
+  }
+
+  private static func read(_ bytes: [UInt8]) -> HotEntity? {
+    HotEntity(cached: bytes) { attribute($0) }
+  }
+
   @Test("an entity comes back as it was")
   func roundTrip() throws {
     for values in [[], CachedEntitiesTests.all] {
       let entity = CachedEntitiesTests.entity(.min, "", values)
-      #expect(HotEntity(cached: entity.cached) == entity)
+      #expect(CachedEntitiesTests.read(entity.cached) == entity)
     }
     let nan = CachedEntitiesTests.entity(1, "n", [.number(.nan), .number(-0.0)])
-    let copy = try #require(HotEntity(cached: nan.cached))
+    let copy = try #require(CachedEntitiesTests.read(nan.cached))
     #expect(copy.cached == nan.cached)
   }
 
@@ -46,11 +61,21 @@ struct CachedEntitiesTests {
   func damaged() {
     let bytes = CachedEntitiesTests.entity(1, "name", CachedEntitiesTests.all).cached
     for count in 0..<bytes.count {
-      #expect(HotEntity(cached: Array(bytes.prefix(count))) == nil, "\(count) of \(bytes.count)")
+      let part = CachedEntitiesTests.read(Array(bytes.prefix(count)))
+      #expect(part == nil, "\(count) of \(bytes.count)")
     }
-    #expect(HotEntity(cached: bytes + [0]) == nil)
-    #expect(HotEntity(cached: [1] + bytes.dropFirst()) == nil)
-    #expect(HotEntity(cached: bytes) != nil)
+    #expect(CachedEntitiesTests.read(bytes + [0]) == nil)
+    #expect(CachedEntitiesTests.read([2] + bytes.dropFirst()) == nil)
+    #expect(CachedEntitiesTests.read(bytes) != nil)
+  }
+
+  @Test("an entity with an attribute that is not known here is read anew")
+  func unknownAttribute() {
+    let bytes = CachedEntitiesTests.entity(1, "name", [.number(1), .number(2)]).cached
+    let entity = HotEntity(cached: bytes) {
+      $0 == .max ? CachedEntitiesTests.attribute($0) : nil
+    }
+    #expect(entity == nil)
   }
 
   @Test("names are their bytes, and those asked for last are kept")
@@ -87,8 +112,10 @@ struct CachedEntitiesTests {
       self.world = world
       cached = CachedEntities(
         world.caches[0],
-        databaseID: [UInt8](repeating: database, count: 16)
-      ) { Shop.proof(.cache, $0, .hit) }
+        databaseID: [UInt8](repeating: database, count: 16),
+        attribute: { id, _ in CachedEntitiesTests.attribute(id) },
+        proof: { Shop.proof(.cache, $0, .hit) }
+      )
     }
 
     private static func proof(

@@ -19,7 +19,7 @@ final class ReadNode {
   /// What it held when it was last looked at or read; nil when it proved nothing.
   private(set) var seen: (token: FreshnessToken, at: MonotonicTime)?
   /// Why it proved nothing when it was last looked at.
-  private var reason = "nothing has been heard of it yet"
+  private var reason = ReadNode.unheard
   private var reading: [ObjectIdentifier: PostgresConnection] = [:]
   /// Reads that wait for it to hold something, by number.
   private var waiters: [UInt64: (goal: ReadGoal, cell: WaitCell<Bool>)] = [:]
@@ -27,6 +27,8 @@ final class ReadNode {
   /// Wakes whoever looks at the node.
   var onHurry: () -> Void = {}
 
+  /// Before the first look, and the first one after it was drained.
+  private static let unheard = "nothing has been heard of it yet"
   /// How old what was seen may be for the node to be asked at all.
   static let seenMax: Duration = .seconds(1)
   /// How long a read waits for a connection to it before it goes elsewhere.
@@ -248,10 +250,17 @@ final class ReadNode {
     return isMet
   }
 
-  /// Takes note of what the node holds; nil when it proves nothing, and then of the reason, if
-  /// there is a new one.
+  /// Takes note of what the node holds, or why it proves nothing.
+  ///
+  /// - Parameters:
+  ///   - token: nil when it proves nothing; what it proves ends the reason of an earlier time.
+  ///   - reason: why it proves nothing; nil leaves the reason of an earlier time.
   func see(_ token: FreshnessToken?, because reason: String? = nil) {
-    if let reason { self.reason = reason }
+    if token != nil {
+      self.reason = ReadNode.unheard
+    } else if let reason {
+      self.reason = reason
+    }
     seen = token.map { ($0, loop.now) }
     guard let token else { return }
     for waiter in waiters.values where waiter.goal.isMet(by: token) { waiter.cell.resume(true) }

@@ -32,7 +32,7 @@ public enum SettingsAdvice {
   ) async throws(PostgresError) -> [String] {
     let result = try await connection.query(
       "SELECT name, setting FROM pg_settings WHERE name = ANY (string_to_array($1, ','))",
-      [.text(rules(origin, hasReplicas).map(\.name).joined(separator: ","))],
+      [.text((rules(origin, hasReplicas).map(\.name) + [standby]).joined(separator: ","))],
       deadline: deadline
     )
     var settings: [String: String] = [:]
@@ -50,11 +50,21 @@ public enum SettingsAdvice {
     hasReplicas: Bool = true,
     _ settings: [String: String]
   ) -> [String] {
-    rules(origin, hasReplicas).compactMap { rule in
+    var sentences: [String] = []
+    if origin == .replica, settings[standby] == "off" {
+      sentences.append("\(name): it is not in recovery, so no read will go there; name a replica")
+    }
+    sentences += rules(origin, hasReplicas).compactMap { rule in
       guard let value = settings[rule.name], !rule.isGood(value) else { return nil }
       return "\(name): \(rule.name) is \(value); set it to \(rule.wanted), \(rule.reason)"
     }
+    return sentences
   }
+
+  /// On while a server follows another one.
+  ///
+  /// Source: PostgreSQL manual, "Preset Options".
+  private static let standby = "in_hot_standby"
 
   private static func rules(_ origin: ReadOrigin, _ hasReplicas: Bool) -> [Rule] {
     switch origin {

@@ -1,0 +1,32 @@
+internal import Formats
+internal import Testing
+internal import Wire
+
+@testable internal import sluice
+
+// What is printed for people.
+
+@Suite("Terminal")
+struct TerminalTests {
+  @Test("names out of data do not steer the terminal")
+  func names() {
+    #expect(ValueText.title("a\u{1B}[2J", id: 7) == "a\\u{1b}[2J  #7")
+    #expect(ChartText.render([], title: "a\u{7}b").hasPrefix("a\\u{7}b\n\n"))
+    var report = ImportReport(files: ["f.csv"])
+    report.skippedCount = 1
+    let source = SourceLine(file: 0, line: 2)
+    report.skipped = [InputProblem(source: source, column: 3, advice: "a\u{1B}b: not a number")]
+    #expect(report.problemText() == "f.csv:2:3: a\\u{1b}b: not a number\n")
+    #expect(report.leftOutText == "1 line or value could not be read")
+  }
+
+  @Test("an unknown age is empty in CSV")
+  func ages() {
+    var node = Node(name: "replica-1")
+    node.stalenessBoundMilliseconds = -1
+    let rows = NodeText.csv([node]).split(separator: "\n").map {
+      $0.split(separator: ",", omittingEmptySubsequences: false)
+    }
+    #expect(rows[0][3] == "staleness_bound_ms" && rows[1][3] == "")
+  }
+}
