@@ -63,6 +63,8 @@ extension HotEntity {
       guard let attributeID = reader.integer(UInt32.self), let attribute = attribute(attributeID),
         let observedAt = reader.integer(Int64.self), let value = HotEntity.value(&reader)
       else { return nil }
+      // As `HotEntity.values`: it was made cold since.
+      guard attribute.isHot else { continue }
       values.append(
         NewestValue(
           attributeID: attributeID,

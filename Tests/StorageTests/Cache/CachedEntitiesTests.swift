@@ -31,14 +31,23 @@ struct CachedEntitiesTests {
     .label("\u{fc}"), .document("{\"a\": [1, \"\u{fc}\"]}"),
   ]
 
+  @Test("a value of an attribute that is not hot any more is not shown")
+  func coldAttribute() {
+    let bytes = CachedEntitiesTests.entity(1, "name", [.number(1), .number(2)]).cached
+    let entity = HotEntity(cached: bytes) {
+      CachedEntitiesTests.attribute($0, isHot: $0 == .max)
+    }
+    #expect(entity?.values.map(\.value) == [.number(1)])
+  }
+
   /// What the catalog knows of the attributes above.
-  private static func attribute(_ id: UInt32) -> CatalogAttribute {
+  private static func attribute(_ id: UInt32, isHot: Bool = true) -> CatalogAttribute {
     CatalogAttribute(
       id: id,
       name: "attribute \(UInt32.max - id)",
       type: .number,
       unit: "",
-      isHot: true
+      isHot: isHot
     )
   }
 
