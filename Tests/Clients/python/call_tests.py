@@ -715,7 +715,7 @@ def _():
             refuse(INVALID_ARGUMENT, reason, aggregate, *arguments, field=field, **fields)
 
         width = {"bucket_width_us": 1_000_000}
-        for zone in (b"Europe/Atlantis", b"CET", b"'; DROP TABLE sluice.entities; --"):
+        for zone in (b"Europe/Atlantis", b"CEST", b"'; DROP TABLE sluice.entities; --"):
             wrong("time_zone", "UNKNOWN_TIME_ZONE", time_zone=zone, **width)
         wrong("bucket_width_us", bucket_unit=history_pb2.CALENDAR_UNIT_DAY, **width)
         wrong("bucket_width_us", time_zone=b"Europe/Berlin", bucket_width_us=86_400_000_001)
