@@ -11,7 +11,10 @@ public import EventLoop
 /// truncated.
 public final class StagedLane: Lane {
   /// Longest wait for more to promote together.
-  public static let linger = Duration.milliseconds(80)
+  ///
+  /// 25 ms: p95 of a staged ack at 10,000 values/s is 1.3 to 1.5 ms, with 80 ms 1.6, as a promotion of
+  /// many producers keeps staging from the processors; with 10 ms it is worse again.
+  public static let linger = Duration.milliseconds(25)
   /// A segment with so many bytes is left for the other one, and truncated once all in it is
   /// durable.
   static let segmentBytesMax = 64 << 20
