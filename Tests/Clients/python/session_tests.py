@@ -20,6 +20,7 @@ from protocol import (
     LABEL,
     NUMBER,
     RESOURCE_EXHAUSTED,
+    UNAVAILABLE,
     CallError,
     Connection,
     Session,
@@ -918,6 +919,25 @@ def _():
         for durable, named in told:
             at_most(durable, named, "durable_seq of a producer of bad values")
         equal(sorted(opened.rejects), list(range(1, len(values) + 1)))
+
+
+@test("two streams of one session with other values under the same numbers end in SEQ_CONFLICT")
+def _():
+    with session() as (opened, fixture), connect() as connection:
+        session_id = uuid.uuid4().bytes
+        first, second = Session(connection), Session(connection)
+        first.open(opened.producer, session=session_id)
+        second.open(opened.producer, session=session_id)
+        first.batch(1, fixture.numbers(1, 10))
+        first.wait_durable(10)
+        # Only the guard sees it: to the second stream these numbers are new.
+        second.batch(1, fixture.numbers(1, 10, start=5_000_000))
+        second.expect_error(UNAVAILABLE, "DISPLACED")
+        again = Session(connection)
+        again.open(opened.producer, session=session_id)
+        again.batch(1, fixture.numbers(1, 10, start=5_000_000))
+        again.expect_error(DATA_LOSS, "SEQ_CONFLICT")
+        fixture.check_stored_once(10)
 
 
 @test("the ack of a duplicate repeats what was rejected")

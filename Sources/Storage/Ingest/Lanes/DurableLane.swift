@@ -127,6 +127,8 @@ public final class DurableLane: Lane {
     var pause = LaneLimits.backoffMin
     // Falls when PostgreSQL refuses a transaction and no row of it is to blame.
     var batchesMax = Int.max
+    // What is staged others may promote, too.
+    var mayBeCommitted = linger != .zero
     while !isAbandoned {
       let transaction = LaneTransaction(groups, batchesMax: batchesMax)
       guard !transaction.isEmpty else { break }
@@ -151,7 +153,8 @@ public final class DurableLane: Lane {
         pause = LaneLimits.backoffMin
       } catch {
         counted.groupsRetried += 1
-        await recover(from: error, transaction, &pause, &batchesMax)
+        if error.isOutcomeUnknown { mayBeCommitted = true }
+        await recover(from: error, transaction, mayBeCommitted, &pause, &batchesMax)
       }
     }
     for group in groups { recycle?(group) ?? queue.recycle(group) }
@@ -160,12 +163,13 @@ public final class DurableLane: Lane {
   private func recover(
     from error: PostgresError,
     _ transaction: LaneTransaction,
+    _ mayBeCommitted: Bool,
     _ pause: inout Duration,
     _ batchesMax: inout Int
   ) async {
     switch error.remedy {
     case .takeOutLosers(let losers):
-      await settle(losers, transaction, &pause)
+      await settle(losers, transaction, mayBeCommitted, &pause)
     case .bisect:
       connection.report(error, doing: "writing")
       do throws(PostgresError) {
@@ -188,6 +192,7 @@ public final class DurableLane: Lane {
   private func settle(
     _ losers: [GroupStatement.Loser],
     _ transaction: LaneTransaction,
+    _ mayBeCommitted: Bool,
     _ pause: inout Duration
   ) async {
     // What an earlier attempt committed may still wait for a replica: nobody is told before.
@@ -203,7 +208,7 @@ public final class DurableLane: Lane {
     let token = connection.token(at: position)
     // Nobody knows whether the attempt that committed them had told.
     await tell(transaction, token)
-    transaction.settle(losers, at: token)
+    transaction.settle(losers, at: token, mayBeCommitted: mayBeCommitted)
   }
 
   /// Tells the cache what is committed, before anybody is told that it is.

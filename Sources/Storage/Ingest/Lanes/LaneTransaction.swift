@@ -151,13 +151,24 @@ struct LaneTransaction {
 
   /// Ends what the guard refused, batch by batch; what still has its place stays for the next
   /// attempt.
-  func settle(_ losers: [GroupStatement.Loser], at token: FreshnessToken) {
+  ///
+  /// - Parameters:
+  ///   - losers: whom the guard named.
+  ///   - token: of what is committed.
+  ///   - mayBeCommitted: whether an earlier attempt may have been committed. If none was, somebody
+  ///     else has used these numbers in the same session, perhaps for other values: the producer
+  ///     opens again, and its batches are compared with what is there.
+  func settle(
+    _ losers: [GroupStatement.Loser],
+    at token: FreshnessToken,
+    mayBeCommitted: Bool
+  ) {
     for loser in losers where loser.index < memberPlaces.count {
       var durable = loser.durable
       for placeIndex in memberPlaces[loser.index] {
         let place = places[placeIndex]
         let batch = groups[place.group].batches[place.index]
-        if loser.epoch == batch.key.epoch, batch.range.last <= durable {
+        if mayBeCommitted, loser.epoch == batch.key.epoch, batch.range.last <= durable {
           end(place, .durable(token, refused: batch.refused))
         } else if loser.epoch != batch.key.epoch {
           end(place, LaneTransaction.ending(loser, of: batch))
