@@ -153,8 +153,7 @@ public final class DurableLane: Lane {
         pause = LaneLimits.backoffMin
       } catch {
         counted.groupsRetried += 1
-        if error.isOutcomeUnknown { mayBeCommitted = true }
-        await recover(from: error, transaction, mayBeCommitted, &pause, &batchesMax)
+        await recover(from: error, transaction, &mayBeCommitted, &pause, &batchesMax)
       }
     }
     for group in groups { recycle?(group) ?? queue.recycle(group) }
@@ -163,7 +162,7 @@ public final class DurableLane: Lane {
   private func recover(
     from error: PostgresError,
     _ transaction: LaneTransaction,
-    _ mayBeCommitted: Bool,
+    _ mayBeCommitted: inout Bool,
     _ pause: inout Duration,
     _ batchesMax: inout Int
   ) async {
@@ -182,7 +181,9 @@ public final class DurableLane: Lane {
         await wait(&pause)
       }
     case .retry:
-      // An unknown outcome is looked up by trying again: the guard finds what is committed already.
+      // An unknown outcome is looked up by trying again: the guard finds what is committed already,
+      // also where only the wait for a replica was cut short.
+      mayBeCommitted = true
       connection.report(error, doing: "writing")
       await wait(&pause)
     }
