@@ -269,7 +269,9 @@ struct UpsertTests {
     try await UpsertWorld.run { world in
       try await world.readers.database.script("UPDATE sluice.attributes SET is_hot = false")
       world.start()
-      let outcome = try await world.lane.write(UpsertWorld.number(1), deadline: soon())
+      var upsert = UpsertWorld.number(1)
+      upsert.isHot = false
+      let outcome = try await world.lane.write(upsert, deadline: soon())
       #expect(outcome.version == 0)
       let counts = try await world.readers.database.value(
         """
@@ -281,8 +283,11 @@ struct UpsertTests {
     }
   }
 
-  @Test("upserts of the same entities over several writers and lanes lose nothing")
-  func contention() async throws {
+  @Test(
+    "upserts of the same entities over several writers and lanes lose nothing",
+    arguments: [true, false]
+  )
+  func contention(isHot: Bool) async throws {
     try await UpsertWorld.run(lanes: 3) { world in
       world.start()
       let upserts = (0..<300).map { index in
@@ -292,7 +297,8 @@ struct UpsertTests {
           values: [
             UpsertValue(attributeID: 1, value: .number(Double(index))),
             UpsertValue(attributeID: 2, value: .integer(Int64(index))),
-          ]
+          ],
+          isHot: isHot
         )
       }
       let outcomes = await world.write(upserts, starting: false)
@@ -353,11 +359,11 @@ struct UpsertTests {
           group.addTask(executorPreference: loop) {
             await loop.sleep(for: .milliseconds(100 * index))
             let start = MonotonicTime.now()
-            let failure = await storageFailure { () throws(StorageError) in
-              try await unsafe lane.write(
-                UpsertWorld.number(Double(index), of: Int64(index) + 1),
-                deadline: start + .milliseconds(600)
-              )
+            var upsert = UpsertWorld.number(Double(index), of: Int64(index) + 1)
+            // New entities, which the cheap way would leave over.
+            upsert.isHot = false
+            let failure = await storageFailure { [upsert] () throws(StorageError) in
+              try await unsafe lane.write(upsert, deadline: start + .milliseconds(600))
             }
             return (index, failure, MonotonicTime.now() - start)
           }

@@ -69,13 +69,14 @@ struct UpsertWorld {
     }
   }
 
-  /// One upsert of the number attribute.
+  /// One upsert of the number attribute, which is hot.
   static func number(_ value: Double, of entity: Int64 = 1, at time: Int64? = nil) -> Upsert {
     Upsert(
       tenant: 1,
       entityID: entity,
       values: [UpsertValue(attributeID: 1, value: .number(value))],
-      observedAtMicroseconds: time
+      observedAtMicroseconds: time,
+      isHot: true
     )
   }
 

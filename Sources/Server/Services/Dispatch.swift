@@ -17,12 +17,9 @@ enum Dispatch {
       case .healthCheck: call.respond(token, try HealthService.check(call.message(), call))
       case .healthList: call.respond(token, try HealthService.list(call.message(), call))
       case .getEntity:
-        return try EntityService.getEntity(call.message(), call) { answer in
-          switch answer {
-          case .success(let message): call.respond(token, message)
-          case .failure(let status): call.respond(token, status)
-          }
-        }
+        return try EntityService.getEntity(call.message(), call) { call.respond(token, $0) }
+      case .upsertEntity:
+        return try UpsertService.upsertEntity(call.message(), call) { call.respond(token, $0) }
       default: return false
       }
     } catch {
@@ -95,6 +92,14 @@ struct Call {
   func respond(_ token: StreamToken, _ status: Status) {
     context.requestBytes -= request.heldBytes
     context.connections[request.connection]?.respond(token, status)
+  }
+
+  /// The same with either of them.
+  func respond(_ token: StreamToken, _ answer: Result<some WireMessage, Status>) {
+    switch answer {
+    case .success(let message): respond(token, message)
+    case .failure(let status): respond(token, status)
+    }
   }
 
   /// From now on the handler of this call says itself what has become of it at its deadline.

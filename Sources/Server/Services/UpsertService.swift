@@ -12,27 +12,19 @@ enum UpsertService {
   ) async throws(Status) -> UpsertEntityResponse {
     try check(message)
     let storage = call.context.storage
-    var upsert = Upsert(
-      tenant: call.tenant,
-      entityID: 0,
-      values: message.values.map {
-        UpsertValue(attributeID: $0.attributeID, value: $0.value.map { StoredValue($0) })
-      },
-      observedAtMicroseconds: message.observedAtMicroseconds
-    )
-    let attributeIDs = upsert.values.map(\.attributeID)
-    if case .entityID(let id) = message.by { upsert.entityID = id }
+    var upsert = upsert(message, call)
     try await call.storage { () throws(StorageError) in
       try await storage.catalog.learn(
         tenant: call.tenant,
         entityIDs: [upsert.entityID],
-        attributeIDs: attributeIDs,
+        attributeIDs: upsert.values.map(\.attributeID),
         deadline: call.request.deadline
       )
     }
-    if case .externalKey(let key) = message.by {
+    switch message.by {
+    case .externalKey(let key):
       // What is wrong with the values is found before an entity is made for them.
-      try check(upsert, isNamed: true, call)
+      try check(&upsert, isNamed: true, call)
       upsert.entityID = try await call.storage("external_key") { () throws(StorageError) in
         try await storage.catalog.resolveEntities(
           tenant: call.tenant,
@@ -41,8 +33,7 @@ enum UpsertService {
           deadline: call.request.deadline
         )[0]
       }
-    } else {
-      try check(upsert, isNamed: false, call)
+    case .entityID: try check(&upsert, isNamed: false, call)
     }
     let (wanted, deadline) = (upsert, call.request.deadline)
     // Until here nothing was written; from here on only the lane knows.
@@ -51,6 +42,62 @@ enum UpsertService {
     let outcome = try await call.storage { () throws(StorageError) in
       try await storage.upserts.write(wanted, deadline: deadline)
     }
+    return response(wanted, outcome, call)
+  }
+
+  /// The same without a task that waits, where that can be.
+  ///
+  /// - Parameters:
+  ///   - message: the request.
+  ///   - call: its call.
+  ///   - done: is called once, at once or in a later turn of the loop.
+  /// - Returns: false when it cannot be, as ids or names must be asked for: nothing was done.
+  /// - Throws: the status that says what is wrong with the request.
+  static func upsertEntity(
+    _ message: UpsertEntityRequest,
+    _ call: Call,
+    _ done: @escaping (Result<UpsertEntityResponse, Status>) -> Void
+  ) throws(Status) -> Bool {
+    guard case .entityID = message.by else { return false }
+    try check(message)
+    var upsert = upsert(message, call)
+    let isKnown = call.context.storage.catalog.knows(
+      tenant: call.tenant,
+      entityIDs: [upsert.entityID],
+      attributeIDs: upsert.values.map(\.attributeID)
+    )
+    guard isKnown else { return false }
+    try check(&upsert, isNamed: false, call)
+    call.takeDeadline()
+    let wanted = upsert
+    call.context.storage.upserts.ask(wanted, deadline: call.request.deadline) { outcome in
+      switch outcome {
+      case .success(let outcome): done(.success(response(wanted, outcome, call)))
+      case .failure(let error): done(.failure(call.status(of: error)))
+      }
+    }
+    return true
+  }
+
+  /// What is asked for; of a named entity without its id.
+  private static func upsert(_ message: UpsertEntityRequest, _ call: Call) -> Upsert {
+    var upsert = Upsert(
+      tenant: call.tenant,
+      entityID: 0,
+      values: message.values.map {
+        UpsertValue(attributeID: $0.attributeID, value: $0.value.map { StoredValue($0) })
+      },
+      observedAtMicroseconds: message.observedAtMicroseconds
+    )
+    if case .entityID(let id) = message.by { upsert.entityID = id }
+    return upsert
+  }
+
+  private static func response(
+    _ upsert: Upsert,
+    _ outcome: UpsertOutcome,
+    _ call: Call
+  ) -> UpsertEntityResponse {
     call.noteDurable(outcome.token)
     return UpsertEntityResponse(
       entityID: upsert.entityID,
@@ -79,23 +126,24 @@ enum UpsertService {
     }
   }
 
-  /// What only the catalog and the clock can tell.
+  /// What only the catalog and the clock can tell; also finds out whether all of it is hot.
   private static func check(
-    _ upsert: Upsert,
+    _ upsert: inout Upsert,
     isNamed: Bool,
     _ call: Call
   ) throws(Status) {
     var catalog = call.context.storage.catalog.index(of: call.tenant)
-    var upsert = upsert
+    var checked = upsert
     if isNamed {
       // With an id that is known, only the values can be at fault.
-      upsert.entityID = 1
+      checked.entityID = 1
       catalog.addEntity(1)
     } else if !catalog.hasEntity(upsert.entityID) {
       throw Status(.entityNotFound(index: 0))
     }
+    upsert.isHot = upsert.values.allSatisfy { catalog.isHot($0.attributeID) }
     let finding = UpsertCheck.finding(
-      upsert,
+      checked,
       catalog,
       call.context.storage.valueLimits,
       nowUnixMicroseconds: call.context.wallClockMicroseconds

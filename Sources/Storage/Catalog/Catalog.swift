@@ -201,7 +201,7 @@ public final class Catalog {
   ) async throws(StorageError) {
     names.touch(tenant, now: loop.now)
     let asked = questionCount
-    var open = Set(missing(tenant, entityIDs, attributeIDs))
+    var open = Set(names.missing(tenant, entityIDs, attributeIDs))
     while !open.isEmpty {
       guard loop.now < deadline else { throw .postgres(.waitTimedOut) }
       unknown.want(open)
@@ -217,31 +217,14 @@ public final class Catalog {
         answer = try await answerWaiting()
       }
       if answer.number > asked { open.subtract(answer.ids) }
-      open = open.filter { !isKnown($0) }
+      open = open.filter { !names.isKnown($0) }
     }
   }
 
-  private func isKnown(_ id: UnknownIDs.ID) -> Bool {
-    switch id {
-    case .entity(let id, let tenant): names.index(of: tenant).hasEntity(id)
-    case .attribute(let id, let tenant): names.attribute(id, of: tenant) != nil
-    }
-  }
-
-  private func missing(
-    _ tenant: Int32,
-    _ entityIDs: [Int64],
-    _ attributeIDs: [UInt32]
-  ) -> [UnknownIDs.ID] {
-    let index = names.index(of: tenant)
-    // What cannot exist is never asked for.
-    let entities = entityIDs.filter { $0 > 0 && !index.hasEntity($0) }
-    let attributes = attributeIDs.filter {
-      (1..<UInt32(CatalogIndex.attributesMax)).contains($0)
-        && names.attribute($0, of: tenant) == nil
-    }
-    return entities.map { .entity($0, tenant: tenant) }
-      + attributes.map { .attribute($0, tenant: tenant) }
+  /// Whether `learn` would have nothing to ask for.
+  public func knows(tenant: Int32, entityIDs: [Int64], attributeIDs: [UInt32]) -> Bool {
+    names.touch(tenant, now: loop.now)
+    return names.missing(tenant, entityIDs, attributeIDs).isEmpty
   }
 
   /// Asks for all that is wanted and wakes everybody who waits for it.

@@ -96,4 +96,29 @@ struct KnownNames {
     attributeCount = tenants.values.reduce(0) { $0 + $1.attributes.count }
     pageCount = tenants.values.reduce(0) { $0 + $1.pages.count }
   }
+
+  // MARK: Unknown ids
+
+  /// Whether an id exists for certain.
+  func isKnown(_ id: UnknownIDs.ID) -> Bool {
+    switch id {
+    case .entity(let id, let tenant): index(of: tenant).hasEntity(id)
+    case .attribute(let id, let tenant): attribute(id, of: tenant) != nil
+    }
+  }
+
+  /// Which of these must be asked for; what cannot exist need not be.
+  func missing(
+    _ tenant: Int32,
+    _ entityIDs: [Int64],
+    _ attributeIDs: [UInt32]
+  ) -> [UnknownIDs.ID] {
+    let index = index(of: tenant)
+    let entities = entityIDs.filter { $0 > 0 && !index.hasEntity($0) }
+    let attributes = attributeIDs.filter {
+      (1..<UInt32(CatalogIndex.attributesMax)).contains($0) && attribute($0, of: tenant) == nil
+    }
+    return entities.map { .entity($0, tenant: tenant) }
+      + attributes.map { .attribute($0, tenant: tenant) }
+  }
 }

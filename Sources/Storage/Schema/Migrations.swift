@@ -17,7 +17,7 @@ public enum Migrations {
   /// All migrations, by version, without holes.
   public static let all: [Migration] = [
     .tables, .partitions, .catalog, .producers, .staging, .operations, .upserts,
-    .hotValues, .cooling,
+    .hotValues, .cooling, .newestUpserts,
   ]
 
   /// What to run, in order.

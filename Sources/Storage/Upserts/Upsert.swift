@@ -10,18 +10,22 @@ public struct Upsert: Equatable, Sendable {
   public var values: [UpsertValue]
   /// Microseconds since 1970; nil for now, or just behind what is stored.
   public var observedAtMicroseconds: Int64?
+  /// Whether all attributes are hot, as far as the gateway knows; only a hint how to write it.
+  public var isHot: Bool
 
   /// An upsert of these parts.
   public init(
     tenant: Int32,
     entityID: Int64,
     values: [UpsertValue],
-    observedAtMicroseconds: Int64? = nil
+    observedAtMicroseconds: Int64? = nil,
+    isHot: Bool = false
   ) {
     self.tenant = tenant
     self.entityID = entityID
     self.values = values
     self.observedAtMicroseconds = observedAtMicroseconds
+    self.isHot = isHot
   }
 
   /// What it takes of memory while it waits.

@@ -55,30 +55,42 @@ public final class UpsertLane {
   /// Upserts that wait for a transaction.
   var waitingCount: Int { queue.count }
 
+  /// Is told what has become of an upsert.
+  public typealias Done = (Result<UpsertOutcome, StorageError>) -> Void
+
   /// Writes an upsert; the caller has checked it with `UpsertCheck`.
   ///
   /// At the deadline the caller is told at once: `.outcomeUnknown` when the transaction is under
-  /// way, and `.postgres(.waitTimedOut)` when it has not begun, which it never will then.
+  /// way, and `.postgres(.waitTimedOut)` when it has not begun, which it never will then. Other
+  /// errors are `.tooManyUpserts`, `.projectionFull`, `.valueRefused`, `.outcomeUnknown` when it
+  /// may have been written, `.postgres` when it has not been and will not be.
   ///
-  /// - Throws: `.tooManyUpserts`, `.projectionFull`, `.valueRefused`, `.outcomeUnknown` when it may
-  ///   have been written, `.postgres` when it has not been and will not be.
+  /// - Parameters:
+  ///   - upsert: what is written.
+  ///   - deadline: until when.
+  ///   - done: is called once, at once when it is refused or in a later turn of the loop. A task
+  ///     that waits for each would cost more than its share of the transaction.
+  public func ask(_ upsert: Upsert, deadline: MonotonicTime, _ done: @escaping Done) {
+    guard !isShutDown else { return done(.failure(.postgres(.closed))) }
+    let entry = UpsertQueue.Entry(upsert, deadline: deadline, done)
+    guard queue.append(entry) else {
+      statistics.refused += 1
+      return entry.end(.failure(.tooManyUpserts))
+    }
+    entry.timer = loop.schedule(at: deadline) { entry.expire() }
+  }
+
+  /// The same for a task that waits.
+  ///
+  /// - Throws: the errors of `ask`.
   public func write(
     _ upsert: Upsert,
     deadline: MonotonicTime
   ) async throws(StorageError) -> UpsertOutcome {
-    guard !isShutDown else { throw .postgres(.closed) }
     let cell = WaitCell<Result<UpsertOutcome, StorageError>>()
-    let entry = UpsertQueue.Entry(upsert, deadline: deadline, cell: cell)
-    let outcome = await cell.wait {
-      guard queue.append(entry) else {
-        statistics.refused += 1
-        cell.resume(.failure(.tooManyUpserts))
-        return
-      }
-      entry.timer = loop.schedule(at: deadline) { entry.expire() }
-    }
-    if let timer = entry.timer { loop.cancel(timer) }
-    return try outcome.get()
+    return try await cell.wait {
+      ask(upsert, deadline: deadline) { cell.resume($0) }
+    }.get()
   }
 
   /// Writes until it is shut down; run `writerCount` of these.
@@ -100,7 +112,7 @@ public final class UpsertLane {
     isShutDown = true
     queue.wakeAll()
     while !queue.isEmpty {
-      for entry in queue.takeGroup(beside: 0) { entry.cell.resume(.failure(.postgres(.closed))) }
+      for entry in queue.takeGroup(beside: 0) { end(entry, .failure(.postgres(.closed))) }
     }
     await pool.shutdown(deadline: loop.now + .seconds(2))
   }
@@ -117,16 +129,17 @@ public final class UpsertLane {
     }[...]
   }
 
-  private func write(_ all: ArraySlice<UpsertQueue.Entry>) async {
+  private func write(
+    _ all: ArraySlice<UpsertQueue.Entry>,
+    _ way: UpsertStatement.Way? = nil
+  ) async {
     var (group, attempts) = (all, 0)
     while true {
       do throws(StorageError) {
-        let outcomes = try await transaction(&group)
-        guard !outcomes.isEmpty else { return }
-        statistics.groups += 1
-        statistics.upserts += Int64(group.count)
-        await tell(group, outcomes)
-        for (entry, outcome) in zip(group, outcomes) { entry.cell.resume(.success(outcome)) }
+        let way = way ?? UpsertStatement.Way(group.map(\.upsert))
+        let outcomes = try await transaction(&group, way)
+        let left = await end(group, outcomes)
+        if !left.isEmpty { await write(left, .any) }
         return
       } catch {
         // Perhaps it is written, and nobody knows up to where.
@@ -134,23 +147,51 @@ public final class UpsertLane {
         attempts += 1
         if UpsertLane.isConflict(error), attempts <= UpsertLimits.retriesMax { continue }
         guard UpsertLane.blamesData(error), group.count > 1 else {
-          for entry in group { entry.cell.resume(.failure(error)) }
+          for entry in group { end(entry, .failure(error)) }
           return
         }
       }
       let middle = group.startIndex + group.count / 2
-      await write(group[..<middle])
-      await write(group[middle...])
+      await write(group[..<middle], way)
+      await write(group[middle...], way)
       return
     }
   }
 
+  private func end(_ entry: UpsertQueue.Entry, _ outcome: Result<UpsertOutcome, StorageError>) {
+    if let timer = entry.timer.take() { loop.cancel(timer) }
+    entry.end(outcome)
+  }
+
+  /// Tells the callers what is committed; returns those of whom nothing was written.
+  private func end(
+    _ group: ArraySlice<UpsertQueue.Entry>,
+    _ outcomes: [UpsertOutcome?]
+  ) async -> ArraySlice<UpsertQueue.Entry> {
+    var written: [(entry: UpsertQueue.Entry, outcome: UpsertOutcome)] = []
+    var left: [UpsertQueue.Entry] = []
+    for (entry, outcome) in zip(group, outcomes) {
+      if let outcome {
+        written.append((entry, outcome))
+      } else {
+        entry.isUnderWay = false
+        left.append(entry)
+      }
+    }
+    guard !written.isEmpty else { return left[...] }
+    statistics.groups += 1
+    statistics.upserts += Int64(written.count)
+    await tell(written)
+    for (entry, outcome) in written { end(entry, .success(outcome)) }
+    return left[...]
+  }
+
   /// Tells the cache what is committed, before the callers are told that it is.
-  private func tell(_ group: ArraySlice<UpsertQueue.Entry>, _ outcomes: [UpsertOutcome]) async {
-    guard let cached, let token = outcomes.first?.token else { return }
+  private func tell(_ written: [(entry: UpsertQueue.Entry, outcome: UpsertOutcome)]) async {
+    guard let cached, let token = written.first?.outcome.token else { return }
     var changed: Set<EntityID> = []
     // Without a version it wrote history alone.
-    for (entry, outcome) in zip(group, outcomes) where outcome.version > 0 {
+    for (entry, outcome) in written where outcome.version > 0 {
       changed.insert(EntityID(tenant: entry.upsert.tenant, id: entry.upsert.entityID))
     }
     await cached.invalidate(changed, token)
@@ -173,8 +214,9 @@ public final class UpsertLane {
 
   /// Writes those of a group that are in time when there is a connection; the others leave it.
   private func transaction(
-    _ group: inout ArraySlice<UpsertQueue.Entry>
-  ) async throws(StorageError) -> [UpsertOutcome] {
+    _ group: inout ArraySlice<UpsertQueue.Entry>,
+    _ way: UpsertStatement.Way
+  ) async throws(StorageError) -> [UpsertOutcome?] {
     let connection: PostgresConnection
     let deadline = loop.now + UpsertLimits.transactionTime
     do throws(PostgresError) {
@@ -188,10 +230,10 @@ public final class UpsertLane {
       return []
     }
     for entry in group { entry.isUnderWay = true }
-    let outcome: Result<[UpsertOutcome], StorageError>
+    let outcome: Result<[UpsertOutcome?], StorageError>
     do throws(StorageError) {
       outcome = .success(
-        try await run(UpsertStatement(group.map(\.upsert)), connection, deadline)
+        try await run(UpsertStatement(group.map(\.upsert), way), connection, deadline)
       )
     } catch {
       // After a failover this address may lead to the new primary.
@@ -209,7 +251,7 @@ public final class UpsertLane {
     _ statement: UpsertStatement,
     _ connection: PostgresConnection,
     _ deadline: MonotonicTime
-  ) async throws(StorageError) -> [UpsertOutcome] {
+  ) async throws(StorageError) -> [UpsertOutcome?] {
     let asksIdentity = clusters.isEmpty
     var isCommitted = false
     do throws(PostgresError) {

@@ -27,30 +27,28 @@ public enum UpsertLimits {
 
 /// The queue between callers and writers; confined to the worker's loop.
 final class UpsertQueue {
-  /// An upsert and the task that waits for it.
+  /// An upsert and whoever waits for it.
   final class Entry {
     let upsert: Upsert
     let deadline: MonotonicTime
-    let cell: WaitCell<Result<UpsertOutcome, StorageError>>
     /// Whether a transaction with it has been sent and its end is not known yet.
     var isUnderWay = false
-    /// Wakes the task at the deadline.
+    /// Expires it at the deadline.
     var timer: TimerID?
+    /// Nil when it has been called.
+    private var done: UpsertLane.Done?
 
-    init(
-      _ upsert: Upsert,
-      deadline: MonotonicTime,
-      cell: WaitCell<Result<UpsertOutcome, StorageError>>
-    ) {
+    init(_ upsert: Upsert, deadline: MonotonicTime, _ done: @escaping UpsertLane.Done) {
       self.upsert = upsert
       self.deadline = deadline
-      self.cell = cell
+      self.done = done
     }
 
-    /// Tells the task that its time is over; what is not under way will not be written any more.
-    func expire() {
-      cell.resume(.failure(isUnderWay ? .outcomeUnknown : .postgres(.waitTimedOut)))
-    }
+    /// Tells what has become of it, unless that was told before.
+    func end(_ outcome: Result<UpsertOutcome, StorageError>) { done.take()?(outcome) }
+
+    /// Tells that its time is over; what is not under way will not be written any more.
+    func expire() { end(.failure(isUnderWay ? .outcomeUnknown : .postgres(.waitTimedOut))) }
   }
 
   private var entries = Deque<Entry>()

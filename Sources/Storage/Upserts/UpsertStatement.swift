@@ -2,15 +2,49 @@
 
 /// The pipeline of a group; constant texts, values as arrays only.
 struct UpsertStatement {
+  /// Which of the database's functions writes a group.
+  enum Way: String {
+    /// At half the cost, but not whatever is older than what is stored, or new.
+    case newest = "upsert_newest"
+    /// Everything.
+    case any = "upsert_entities"
+
+    /// The cheapest way that may take all of a group: values of hot attributes that are there, each
+    /// attribute of an entity once.
+    init(_ upserts: [Upsert]) {
+      var seen: Set<Place> = []
+      let isPlain = upserts.allSatisfy { upsert in
+        upsert.isHot
+          && upsert.values.allSatisfy {
+            $0.value != nil
+              && seen.insert(Place(upsert.tenant, upsert.entityID, $0.attributeID)).inserted
+          }
+      }
+      self = isPlain ? .newest : .any
+    }
+
+    private struct Place: Hashable {
+      let tenant: Int32
+      let attribute: UInt32
+      let entity: Int64
+
+      init(_ tenant: Int32, _ entity: Int64, _ attribute: UInt32) {
+        (self.tenant, self.attribute, self.entity) = (tenant, attribute, entity)
+      }
+    }
+  }
+
   /// SQLSTATE: a document would need too much room.
   static let fullState: SQLState = "SLG03"
   /// What the newest values of one entity may need.
   static let documentBytesMax: Int32 = 1 << 20
 
+  private let way: Way
   private let parameters: [PostgresParameter]
   private let valueCounts: [Int]
 
-  init(_ upserts: [Upsert]) {
+  init(_ upserts: [Upsert], _ way: Way) {
+    self.way = way
     let count = upserts.reduce(0) { $0 + $1.values.count }
     var slots = PostgresArray(of: .int32, capacity: count)
     var tenants = PostgresArray(of: .int32, capacity: count)
@@ -46,7 +80,7 @@ struct UpsertStatement {
       PostgresStatement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
       PostgresStatement(
         """
-        SELECT slot, observed, version FROM sluice.upsert_entities($1, $2, $3, $4, $5, $6, $7, $8,
+        SELECT slot, observed, version FROM sluice.\(way.rawValue)($1, $2, $3, $4, $5, $6, $7, $8,
           $9, $10, $11)
         """,
         parameters,
@@ -66,27 +100,28 @@ struct UpsertStatement {
     isPrepared: true
   )
 
-  /// Version and times of each upsert, in their order.
+  /// Version and times of each upsert, in their order; nil for those that this way does not take.
   func outcomes(
     _ result: PostgresResult,
     token: FreshnessToken
-  ) throws(PostgresError) -> [UpsertOutcome] {
-    guard result.rowCount == valueCounts.reduce(0, +) else {
-      throw .protocolViolation("upsert_entities answered with another number of values")
+  ) throws(PostgresError) -> [UpsertOutcome?] {
+    var outcomes = [UpsertOutcome?](repeating: nil, count: valueCounts.count)
+    for row in 0..<result.rowCount {
+      guard let slot = try result.int64(row: row, column: 0), outcomes.indices.contains(Int(slot)),
+        let observed = try result.int64(row: row, column: 1),
+        let version = try result.int64(row: row, column: 2)
+      else { throw .protocolViolation("\(way.rawValue) answered with something else") }
+      let first = UpsertOutcome(version: 0, observedAtMicroseconds: [], token: token)
+      var outcome = outcomes[Int(slot)].take() ?? first
+      outcome.observedAtMicroseconds.append(observed)
+      outcome.version = max(outcome.version, version)
+      outcomes[Int(slot)] = outcome
     }
-    var outcomes: [UpsertOutcome] = []
-    var row = 0
-    for count in valueCounts {
-      var outcome = UpsertOutcome(version: 0, observedAtMicroseconds: [], token: token)
-      for _ in 0..<count {
-        guard let observed = try result.int64(row: row, column: 1),
-          let version = try result.int64(row: row, column: 2)
-        else { throw .protocolViolation("upsert_entities answered with a NULL") }
-        outcome.observedAtMicroseconds.append(observed)
-        outcome.version = max(outcome.version, version)
-        row += 1
+    for (outcome, count) in zip(outcomes, valueCounts) {
+      let found = outcome?.observedAtMicroseconds.count ?? (way == .newest ? count : 0)
+      guard found == count else {
+        throw .protocolViolation("\(way.rawValue) answered with another number of values")
       }
-      outcomes.append(outcome)
     }
     return outcomes
   }
