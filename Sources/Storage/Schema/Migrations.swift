@@ -17,7 +17,7 @@ public enum Migrations {
   /// All migrations, by version, without holes.
   public static let all: [Migration] = [
     .tables, .partitions, .catalog, .producers, .staging, .operations, .upserts,
-    .hotValues, .cooling, .newestUpserts,
+    .hotValues, .cooling, .newestUpserts, .stagingPlan,
   ]
 
   /// What to run, in order.
