@@ -46,9 +46,9 @@ struct AggregateTests {
     )
   }
 
-  @Test("they are what a straightforward computation gives")
-  func figures() async throws {
-    try await Readers.run { readers in
+  @Test("they are what a straightforward computation gives", arguments: Readers.sources)
+  func figures(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       let rows = AggregateTests.randomRows(7)
       try await AggregateTests.insert(rows, readers)
@@ -122,9 +122,12 @@ struct AggregateTests {
     left.isNaN && right.isNaN || abs(left - right) <= 1e-9 * max(1, abs(left), abs(right))
   }
 
-  @Test("extremes come back exactly, and an average does not overflow where its sum does not")
-  func extremes() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "extremes come back exactly, and an average does not overflow where its sum does not",
+    arguments: Readers.sources
+  )
+  func extremes(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       let values: [Double] = [
         -0.0, .infinity, -.infinity, .greatestFiniteMagnitude, .leastNonzeroMagnitude, .nan,
@@ -155,9 +158,12 @@ struct AggregateTests {
     }
   }
 
-  @Test("percentiles lie between their neighbours, however far apart these are, or infinite")
-  func farPercentiles() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "percentiles lie between their neighbours, however far apart these are, or infinite",
+    arguments: Readers.sources
+  )
+  func farPercentiles(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       let (far, small) = (1.7e308, Double.leastNonzeroMagnitude)
       let (top, bottom) = (Double.infinity, -Double.infinity)
@@ -207,9 +213,12 @@ struct AggregateTests {
     for (time, start) in cases { #expect(BucketGrid.start(of: time, width: 7) == start) }
   }
 
-  @Test("other types, too many buckets and sums beyond a double are refused")
-  func limits() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "other types, too many buckets and sums beyond a double are refused",
+    arguments: Readers.sources
+  )
+  func limits(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       try await readers.database.script(
         """
@@ -237,7 +246,7 @@ struct AggregateTests {
             bucketsMax: max,
             bytesMax: 4 << 20,
             scanRowsMax: nil,
-            ReadRequirement(.strong),
+            readers.requirement,
             deadline: soon()
           )
         }
@@ -258,9 +267,12 @@ struct AggregateTests {
 
   // MARK: Gaps
 
-  @Test("gaps are left out, shown or filled with the last value, in every series")
-  func gaps() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "gaps are left out, shown or filled with the last value, in every series",
+    arguments: Readers.sources
+  )
+  func gaps(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       let rows = [(10, 5), (11, 7), (30, 1), (31, -2)].map { (second, value) in
         Row(entity: 1, attribute: 1, time: Int64(second) * 1_000_000, value: Double(value))
@@ -315,7 +327,7 @@ extension Readers {
   func buckets(
     _ query: HistoryQuery,
     _ aggregate: Aggregate,
-    _ requirement: ReadRequirement = ReadRequirement(.strong)
+    _ requirement: ReadRequirement? = nil
   ) async throws -> HistoryBuckets {
     try await history.buckets(
       query,
@@ -323,7 +335,7 @@ extension Readers {
       bucketsMax: 10_000,
       bytesMax: 4 << 20,
       scanRowsMax: nil,
-      requirement,
+      requirement ?? self.requirement,
       deadline: soon()
     ).buckets
   }
