@@ -18,6 +18,7 @@ struct Readers {
   /// - Parameters:
   ///   - feed: not nil when the database is the warehouse, too, with its heartbeat as the proof.
   ///   - body: the test.
+  /// - Throws: what the test throws.
   static func run(
     feed: WarehouseFeed? = nil,
     _ body: @escaping @Sendable (Readers) async throws -> Void

@@ -62,8 +62,8 @@ struct PortableAggregateStatement {
     return figures
   }
 
-  /// Of equal times the smaller value is first and the larger one last; integers that are one and
-  /// the same double go by themselves. What is no plain value comes after all that are.
+  // Of equal times the smaller value is first and the larger one last; integers that are one and
+  // the same double go by themselves. What is no plain value comes after all that are.
   private var ranks: [String] {
     let window = "PARTITION BY \(PortableAggregateStatement.group)"
     let order = ["moment", "value"] + (hasIntegers ? ["\"integer\""] : [])
@@ -91,6 +91,7 @@ enum PortablePercentile {
   ///   - count: how many values there are.
   ///   - low: the value at the place before it.
   ///   - high: the value at the place behind it, or the same one.
+  /// - Returns: the percentile; NaN when there are no values.
   static func value(_ fraction: Double, count: Int64, low: Double, high: Double) -> Double {
     guard count > 0 else { return .nan }
     let place = fraction * Double(count - 1)

@@ -61,6 +61,8 @@ struct PortableEntitiesStatement {
   /// - Parameters:
   ///   - result: the answer.
   ///   - entities: its decoded rows.
+  /// - Returns: one for each key; `.alone` where the documents did not fit.
+  /// - Throws: `.postgres` when the answer has another shape.
   func found(
     _ result: PostgresResult,
     _ entities: [HotEntity]

@@ -98,6 +98,7 @@ struct LocalStarts {
   /// The buckets that have a part in the range, ascending.
   ///
   /// - Parameter starts: the answer, in microseconds since 1970.
+  /// - Returns: where they begin, in microseconds since 1970.
   func buckets(_ starts: [Int64]) -> [Int64] {
     var buckets: Set<Int64> = []
     for (start, next) in zip(starts, starts.dropFirst()) where next > from && start < end {

@@ -39,8 +39,8 @@ struct PortableHistoryStatement {
     return names.map { page.query.isDescending ? "\($0) DESC" : $0 }.joined(separator: ", ")
   }
 
-  /// A document is jsonb or a text: joined to nothing it is a text in either case. It is never cut,
-  /// as a CAST to a text of Redshift's longest would cut it on PostgreSQL.
+  // A document is jsonb or a text: joined to nothing it is a text in either case. It is never cut,
+  // as a CAST to a text of Redshift's longest would cut it on PostgreSQL.
   private var bytes: String {
     guard page.hasTexts else { return "\(HistoryStatement.valueBytes)" }
     return "\(HistoryStatement.valueBytes) + coalesce(octet_length(label), 0)"

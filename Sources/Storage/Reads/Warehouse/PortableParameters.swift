@@ -41,11 +41,13 @@ struct PortableParameters {
 /// Moments as text and as numbers.
 enum PortableTime {
   private static let day: Int64 = 86_400_000_000
-  /// The last moment of the year 9999. Values are observed before it, for the future limit is a year
-  /// at most; what lies behind it has no form that both servers are known to read.
+  /// The last moment of the year 9999.
+  ///
+  /// Values are observed before it, for the future limit is a year at most; what lies behind it has
+  /// no form that both servers are known to read.
   static let latest: Int64 = 253_402_300_799_999_999
 
-  /// "2024-01-31 23:59:59.000001+00", from the year 1 to 9999.
+  /// Such as "2024-01-31 23:59:59.000001+00", from the year 1 to 9999.
   static func text(_ unixMicroseconds: Int64) -> String {
     let time = min(max(unixMicroseconds, StoredTime.earliest), latest)
     let days = BucketGrid.start(of: time, width: day) / day
@@ -94,7 +96,7 @@ struct CivilDate: Equatable {
     year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
   }
 
-  /// "2024-01-31"
+  /// Such as "2024-01-31".
   var text: String {
     [(year, 4), (month, 2), (day, 2)].map { PortableTime.padded($0, $1) }.joined(separator: "-")
   }
