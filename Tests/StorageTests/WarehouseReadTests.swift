@@ -3,7 +3,7 @@ import Testing
 
 @testable import Storage
 
-// What a warehouse that is not PostgreSQL answers, beside what the primary answers of the same rows.
+// What a warehouse with another feed answers, beside what the primary answers of the same rows.
 
 @Suite("reads of a warehouse with another feed", .needsDatabases)
 struct WarehouseReadTests {

@@ -4,9 +4,9 @@
 ///
 /// Where transactions arrive whole and in the order of their commits, whoever sees the row sees
 /// everything up to its position: in tables that the same feed brings, once each of them is past
-/// its first copy. Of a subscription that is asked; a standby has none and holds every table. What a
-/// subscription says of its own position freezes while tables are written that are not published.
-/// Of other feeds the operator vouches for it, or nothing is proven and the position is an estimate.
+/// its first copy. A subscription is asked for that; a standby has none and holds every table. What
+/// a subscription says of its own position freezes while tables are written that are not
+/// published. Of other feeds the operator vouches for it, or the position is an estimate.
 struct WarehouseProof {
   let feed: WarehouseFeed
 
@@ -15,8 +15,8 @@ struct WarehouseProof {
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     resultFormat: .text
   )
-  /// As text a double has all its digits then: 2 is the most that Redshift takes, and for PostgreSQL
-  /// all above 0 is the same.
+  /// As text a double has all its digits then: 2 is the most that Redshift takes, and for
+  /// PostgreSQL all above 0 is the same.
   static let digits = PostgresStatement("SET LOCAL extra_float_digits TO 2", resultFormat: .text)
   static let commit = PostgresStatement("COMMIT", resultFormat: .text)
 

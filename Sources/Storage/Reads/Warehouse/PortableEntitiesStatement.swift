@@ -2,8 +2,8 @@
 
 /// The statement of GetEntity and BatchGetEntities, in words that PostgreSQL and Redshift share.
 ///
-/// Each entity comes once, by id, with its documents as long as they fit; to which keys it belongs is
-/// found here.
+/// Each entity comes once, by id, with its documents as long as they fit; to which keys it belongs
+/// is found here.
 struct PortableEntitiesStatement {
   private let keys: [EntityReader.Key]
   private let tenant: Int32

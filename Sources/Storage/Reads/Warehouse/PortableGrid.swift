@@ -46,8 +46,8 @@ struct LocalStarts {
 
   /// One column: when each unit begins, from before the range to behind it.
   ///
-  /// Local time is at most a day away from UTC. A unit more on both sides, because of the bucket that
-  /// the range begins in, and as each unit ends where the next one begins.
+  /// Local time is at most a day away from UTC. A unit more on both sides, because of the bucket
+  /// that the range begins in, and as each unit ends where the next one begins.
   var statement: PostgresStatement {
     var parameters = PortableParameters()
     let zone = parameters.text(grid.zoneName)

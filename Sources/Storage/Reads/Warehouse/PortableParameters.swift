@@ -5,7 +5,7 @@
 /// What statements of this folder are made of is in the documentation of both: no arrays, no
 /// `date_bin` and `generate_series`, no FILTER, LATERAL and DISTINCT ON, no row comparisons, no
 /// types of PostgreSQL's own and no `::`, no functions of the schema `sluice`; aggregates over an
-/// ordered window have a frame. Redshift takes no parameter behind LIMIT and OFFSET, so numbers that
+/// ordered window have a frame. Redshift wants constants behind LIMIT and OFFSET, so numbers that
 /// are the gateway's own stand in the statement as digits.
 struct PortableParameters {
   private(set) var values: [PostgresParameter] = []
@@ -60,8 +60,8 @@ enum PortableTime {
 
   /// Microseconds since 2000, as PostgreSQL counts them.
   ///
-  /// PostgreSQL has the seconds as numeric. Redshift has a double, which is exact to the microsecond
-  /// from 1697 to 2242.
+  /// PostgreSQL has the seconds as numeric. Redshift has a double, which is exact to the
+  /// microsecond from 1697 to 2242.
   static func microseconds(of expression: String) -> String {
     "(CAST(ROUND(EXTRACT(epoch FROM \(expression)) * 1000000) AS bigint) - \(StoredTime.epoch))"
   }
