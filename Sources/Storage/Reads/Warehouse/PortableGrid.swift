@@ -32,9 +32,10 @@ struct LocalStarts {
 
   private static let day: Int64 = 86_400_000_000
 
-  /// Nil when the range goes beyond what can be dated.
+  /// Nil when the range, and the units behind it, go beyond what can be dated.
   init?(_ grid: BucketGrid, _ query: HistoryQuery) {
-    guard query.endMicroseconds <= PortableTime.latest else { return nil }
+    let latest = PortableTime.latest - 3 * 366 * LocalStarts.day
+    guard query.endMicroseconds <= latest else { return nil }
     self.grid = grid
     from = max(query.startMicroseconds, StoredTime.earliest)
     end = query.endMicroseconds
@@ -76,8 +77,8 @@ struct LocalStarts {
     let start = "CAST(first_day AS timestamp) AT TIME ZONE \(zone)"
     let sql = """
       SELECT \(PortableTime.microseconds(of: start)) AS begins
-      FROM (SELECT n, \(date) AS first_day FROM (\(LocalStarts.numbers)) AS k WHERE n < \(count))
-        AS d
+      FROM (SELECT n, \(date) AS first_day FROM (\(LocalStarts.numbers(count))) AS k
+        WHERE n < \(count)) AS d
       ORDER BY n
       """
     return PostgresStatement(sql, parameters.values, resultFormat: .text)
@@ -85,15 +86,15 @@ struct LocalStarts {
 
   private static let earliestDay = StoredTime.earliest / day
 
-  /// 0 to 99,999, which is more than the units of the most buckets an answer may have.
-  private static let numbers: String = {
+  /// 0 up to `count` and beyond it, from as many tables of digits as that has.
+  private static func numbers(_ count: Int64) -> String {
     let digits = (0..<10).map { $0 == 0 ? "SELECT 0 AS d" : "SELECT \($0)" }
-    let places = ["a", "b", "c", "e", "f"]
-    let sum = zip(places, [1, 10, 100, 1_000, 10_000]).map { "\($1) * \($0).d" }
-    let tables = places.map { "(\(digits.joined(separator: " UNION ALL "))) AS \($0)" }
-    return "SELECT \(sum.joined(separator: " + ")) AS n FROM "
-      + tables.joined(separator: " CROSS JOIN ")
-  }()
+    let table = "(\(digits.joined(separator: " UNION ALL ")))"
+    let tens = Array(sequence(first: Int64(1)) { $0 < count / 10 + 1 ? $0 * 10 : nil })
+    let sum = tens.map { "\($0) * t\($0).d" }.joined(separator: " + ")
+    let tables = tens.map { "\(table) AS t\($0)" }.joined(separator: " CROSS JOIN ")
+    return "SELECT \(sum) AS n FROM \(tables)"
+  }
 
   /// The buckets that have a part in the range, ascending.
   ///
