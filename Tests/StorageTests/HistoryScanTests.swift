@@ -97,7 +97,17 @@ struct HistoryScanTests {
         hasIntegers: true
       )
       let exists = ExistsStatement(range: range, includesStaged: false)
-      for statement in [raw.statement, buckets.statement, exists.statement] {
+      let ofWarehouse = [
+        PortableHistoryStatement(page: raw).statement,
+        PortableAggregateStatement(
+          range: range,
+          aggregate: buckets.aggregate,
+          bucketsMax: 100,
+          hasIntegers: true
+        ).statement,
+        PortableExistsStatement(range: range).statement,
+      ]
+      for statement in [raw.statement, buckets.statement, exists.statement] + ofWarehouse {
         let lines = try await HistoryScanTests.plan(
           statement,
           readers,

@@ -109,6 +109,7 @@ struct Readers {
       try page.visit(&collector)
       token = page.nextPageToken
       pages += 1
+      try #require(pages < 10_000, "pages come to an end")
     } while !token.isEmpty
     return (collector.seen, pages)
   }
