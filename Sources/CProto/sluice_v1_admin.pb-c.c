@@ -488,7 +488,7 @@ const ProtobufCMessageDescriptor sluice__v1__get_status_response__descriptor =
   (ProtobufCMessageInit) sluice__v1__get_status_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__node__field_descriptors[12] =
+static const ProtobufCFieldDescriptor sluice__v1__node__field_descriptors[13] =
 {
   {
     "name",
@@ -634,9 +634,22 @@ static const ProtobufCFieldDescriptor sluice__v1__node__field_descriptors[12] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "estimated",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Node, estimated),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__node__field_indices_by_name[] = {
   8,   /* field[8] = conflicts */
+  12,   /* field[12] = estimated */
   9,   /* field[9] = failures */
   10,   /* field[10] = fallbacks */
   0,   /* field[0] = name */
@@ -652,7 +665,7 @@ static const unsigned sluice__v1__node__field_indices_by_name[] = {
 static const ProtobufCIntRange sluice__v1__node__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor sluice__v1__node__descriptor =
 {
@@ -662,7 +675,7 @@ const ProtobufCMessageDescriptor sluice__v1__node__descriptor =
   "Sluice__V1__Node",
   "sluice.v1",
   sizeof(Sluice__V1__Node),
-  12,
+  13,
   sluice__v1__node__field_descriptors,
   sluice__v1__node__field_indices_by_name,
   1,  sluice__v1__node__number_ranges,

@@ -213,7 +213,7 @@ const ProtobufCMessageDescriptor sluice__v1__read_options__descriptor =
   (ProtobufCMessageInit) sluice__v1__read_options__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor sluice__v1__freshness__field_descriptors[7] =
+static const ProtobufCFieldDescriptor sluice__v1__freshness__field_descriptors[8] =
 {
   {
     "source",
@@ -299,11 +299,24 @@ static const ProtobufCFieldDescriptor sluice__v1__freshness__field_descriptors[7
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "estimated",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Sluice__V1__Freshness, estimated),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sluice__v1__freshness__field_indices_by_name[] = {
   2,   /* field[2] = as_of_token */
   6,   /* field[6] = cache */
   4,   /* field[4] = degraded */
+  7,   /* field[7] = estimated */
   1,   /* field[1] = node */
   0,   /* field[0] = source */
   3,   /* field[3] = staleness_bound_ms */
@@ -312,7 +325,7 @@ static const unsigned sluice__v1__freshness__field_indices_by_name[] = {
 static const ProtobufCIntRange sluice__v1__freshness__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor sluice__v1__freshness__descriptor =
 {
@@ -322,7 +335,7 @@ const ProtobufCMessageDescriptor sluice__v1__freshness__descriptor =
   "Sluice__V1__Freshness",
   "sluice.v1",
   sizeof(Sluice__V1__Freshness),
-  7,
+  8,
   sluice__v1__freshness__field_descriptors,
   sluice__v1__freshness__field_indices_by_name,
   1,  sluice__v1__freshness__number_ranges,

@@ -30,13 +30,14 @@ struct ReadTokensTests {
     #expect(tokens.tokens == [[4]])
   }
 
-  @Test("a degraded answer, and one without proof, replace nothing")
+  @Test("a degraded answer, and one without proof or with an estimate, replace nothing")
   func degraded() {
     var tokens = ReadTokens()
     tokens.note(answer(5), sent: [])
     tokens.note(answer(1, degraded: true), sent: [[5]])
     tokens.note(nil, sent: [[5]])
     tokens.note(Freshness(), sent: [[5]])
+    tokens.note(Freshness(source: .analytics, estimated: true), sent: [[5]])
     #expect(tokens.tokens == [[5]])
     tokens.removeAll()
     #expect(tokens.tokens.isEmpty)

@@ -28,5 +28,18 @@ struct TerminalTests {
       $0.split(separator: ",", omittingEmptySubsequences: false)
     }
     #expect(rows[0][3] == "staleness_bound_ms" && rows[1][3] == "")
+    #expect(rows[0].last == "estimated" && rows[1].last == "false")
+  }
+
+  @Test("what is estimated is not said to be proven")
+  func estimates() {
+    var freshness = Freshness(source: .analytics, node: "warehouse")
+    freshness.stalenessBoundMilliseconds = 2_100
+    #expect(FreshnessText.line(freshness) == "warehouse, at most 2.1 s old")
+    freshness.estimated = true
+    #expect(FreshnessText.line(freshness) == "warehouse, about 2.1 s old (estimated)")
+    var node = Node(name: "warehouse", state: .closed, provenLSN: "0/7", estimated: true)
+    node.stalenessBoundMilliseconds = 250
+    #expect(NodeText.table([node]).contains("about 0/7  about 250 ms"))
   }
 }

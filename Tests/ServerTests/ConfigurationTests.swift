@@ -1,4 +1,5 @@
 import EventLoop
+import Storage
 import Testing
 
 @testable import Server
@@ -24,6 +25,7 @@ struct ConfigurationTests {
     #expect(configuration.primaryDSN == "host=db")
     #expect(configuration.replicaDSNs.isEmpty)
     #expect(configuration.warehouseDSN == nil)
+    #expect(configuration.warehouseFeed == .subscription)
     #expect(configuration.redis == nil)
     #expect(configuration.workers == 6)
     #expect(configuration.writersPerWorker == 1)
@@ -51,7 +53,8 @@ struct ConfigurationTests {
   private static let others: [ConfigurationKey: String] = [
     .listen: "127.0.0.1:1", .insecureListen: "true", .primaryDSN: "host=other",
     .pooledDSN: "host=pooler",
-    .replicaDSNs: "host=a,host=b", .warehouseDSN: "host=w", .redis: "127.0.0.1:6379",
+    .replicaDSNs: "host=a,host=b", .warehouseDSN: "host=w", .warehouseFeed: "ordered",
+    .redis: "127.0.0.1:6379",
     .workers: "3", .writersPerWorker: "2", .readConnectionsPerWorker: "9",
     .connectionsMax: "17", .ingestMemory: "1GiB", .drainGrace: "11s", .scanRowsMax: "7",
     .futureLimit: "2h",
@@ -116,6 +119,7 @@ struct ConfigurationTests {
     (.listen, "127.0.0.1:0"), (.listen, "127.8.9.1:65535"), (.listen, "[::1]:80"),
     (.insecureListen, "true"), (.insecureListen, "false"),
     (.replicaDSNs, ""), (.replicaDSNs, "host=a"), (.warehouseDSN, ""), (.redis, ""),
+    (.warehouseFeed, "subscription"), (.warehouseFeed, "unordered"),
     (.redis, "redis://cache"), (.redis, "redis://:p%40ss@cache:6380/0"), (.redis, "[::1]:6379"),
     (.workers, "1"), (.workers, "256"), (.workers, ""), (.writersPerWorker, "16"),
     (.readConnectionsPerWorker, "100"), (.connectionsMax, "1"), (.connectionsMax, "1000000"),
@@ -130,6 +134,7 @@ struct ConfigurationTests {
   static let bad: [(ConfigurationKey, String)] = [
     (.listen, ""), (.listen, "127.0.0.1"), (.listen, "127.0.0.1:65536"), (.listen, ":80"),
     (.listen, "127.0.0.1:-1"), (.insecureListen, "yes"), (.insecureListen, ""),
+    (.warehouseFeed, ""), (.warehouseFeed, "Ordered"), (.warehouseFeed, "redshift"),
     (.redis, "nowhere"), (.redis, "rediss://cache"), (.redis, "redis://cache/1"),
     (.workers, "0"), (.workers, "257"),
     (.workers, "two"), (.workers, "2.5"), (.workers, " 2"), (.writersPerWorker, "0"),

@@ -46,9 +46,9 @@ struct AggregateTests {
     )
   }
 
-  @Test("they are what a straightforward computation gives")
-  func figures() async throws {
-    try await Readers.run { readers in
+  @Test("they are what a straightforward computation gives", arguments: Readers.sources)
+  func figures(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       let rows = AggregateTests.randomRows(7)
       try await AggregateTests.insert(rows, readers)
@@ -119,12 +119,16 @@ struct AggregateTests {
   }
 
   private func same(_ left: Double, _ right: Double) -> Bool {
-    left.isNaN && right.isNaN || abs(left - right) <= 1e-9 * max(1, abs(left), abs(right))
+    guard left.isFinite, right.isFinite else { return left == right || left.isNaN && right.isNaN }
+    return abs(left - right) <= 1e-9 * max(1, abs(left), abs(right))
   }
 
-  @Test("extremes come back exactly, and an average does not overflow where its sum does not")
-  func extremes() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "extremes come back exactly, and an average does not overflow where its sum does not",
+    arguments: Readers.sources
+  )
+  func extremes(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       let values: [Double] = [
         -0.0, .infinity, -.infinity, .greatestFiniteMagnitude, .leastNonzeroMagnitude, .nan,
@@ -155,9 +159,12 @@ struct AggregateTests {
     }
   }
 
-  @Test("percentiles lie between their neighbours, however far apart these are, or infinite")
-  func farPercentiles() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "percentiles lie between their neighbours, however far apart these are, or infinite",
+    arguments: Readers.sources
+  )
+  func farPercentiles(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       let (far, small) = (1.7e308, Double.leastNonzeroMagnitude)
       let (top, bottom) = (Double.infinity, -Double.infinity)
@@ -173,7 +180,7 @@ struct AggregateTests {
           [3.744_232_837e307, 8.488_465_674e307, 1.323_269_851e308]
         ),
         ([0, top], [top, top, top]),
-        ([bottom, 1, 2, 3, top], [1, 2, 3]),
+        ([bottom, 1, 2, 3, top], [1, 2, 3]), ([bottom, 5], [bottom, bottom, 5]),
         ([small, small], [small, small, small]),
       ]
       var rows: [Row] = []
@@ -207,9 +214,12 @@ struct AggregateTests {
     for (time, start) in cases { #expect(BucketGrid.start(of: time, width: 7) == start) }
   }
 
-  @Test("other types, too many buckets and sums beyond a double are refused")
-  func limits() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "other types, too many buckets and sums beyond a double are refused",
+    arguments: Readers.sources
+  )
+  func limits(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       try await readers.database.script(
         """
@@ -237,7 +247,7 @@ struct AggregateTests {
             bucketsMax: max,
             bytesMax: 4 << 20,
             scanRowsMax: nil,
-            ReadRequirement(.strong),
+            readers.requirement,
             deadline: soon()
           )
         }
@@ -258,9 +268,12 @@ struct AggregateTests {
 
   // MARK: Gaps
 
-  @Test("gaps are left out, shown or filled with the last value, in every series")
-  func gaps() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "gaps are left out, shown or filled with the last value, in every series",
+    arguments: Readers.sources
+  )
+  func gaps(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       let rows = [(10, 5), (11, 7), (30, 1), (31, -2)].map { (second, value) in
         Row(entity: 1, attribute: 1, time: Int64(second) * 1_000_000, value: Double(value))
@@ -315,7 +328,7 @@ extension Readers {
   func buckets(
     _ query: HistoryQuery,
     _ aggregate: Aggregate,
-    _ requirement: ReadRequirement = ReadRequirement(.strong)
+    _ requirement: ReadRequirement? = nil
   ) async throws -> HistoryBuckets {
     try await history.buckets(
       query,
@@ -323,7 +336,7 @@ extension Readers {
       bucketsMax: 10_000,
       bytesMax: 4 << 20,
       scanRowsMax: nil,
-      requirement,
+      requirement ?? self.requirement,
       deadline: soon()
     ).buckets
   }

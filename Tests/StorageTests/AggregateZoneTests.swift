@@ -43,9 +43,13 @@ struct AggregateZoneTests {
     )
   }
 
-  @Test("days have 23 or 25 hours, and months their own length", arguments: [false, true])
-  func calendar(isFilled: Bool) async throws {
-    try await Readers.run { readers in
+  @Test(
+    "days have 23 or 25 hours, and months their own length",
+    arguments: [false, true],
+    Readers.sources
+  )
+  func calendar(isFilled: Bool, feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       try await readers.database.script(AggregateZoneTests.hourly)
       func buckets(
@@ -105,9 +109,13 @@ struct AggregateZoneTests {
     }
   }
 
-  @Test("every unit agrees with the calendar of the database", arguments: BucketGrid.Unit.allCases)
-  func units(unit: BucketGrid.Unit) async throws {
-    try await Readers.run { readers in
+  @Test(
+    "every unit agrees with the calendar of the database",
+    arguments: BucketGrid.Unit.allCases,
+    Readers.sources
+  )
+  func units(unit: BucketGrid.Unit, feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       try await readers.database.script(AggregateZoneTests.hourly)
       for zone in ["UTC", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kathmandu"] {
@@ -131,8 +139,11 @@ struct AggregateZoneTests {
     }
   }
 
-  @Test("what cannot be a zone of the IANA database is refused, by us or by the database")
-  func zones() async throws {
+  @Test(
+    "what cannot be a zone of the IANA database is refused, by us or by the database",
+    arguments: Readers.sources
+  )
+  func zones(feed: WarehouseFeed?) async throws {
     let wrong = [
       "", "CEST", "EDT", "PST", "cet", "EST5", "localtime", "foo/bar5", "Europe/Berlin'", "+02:00",
       "Etc/UTC;", "Europe/Berlin ",
@@ -140,7 +151,7 @@ struct AggregateZoneTests {
       String(repeating: "a/", count: 33),
     ]
     for text in wrong { #expect(TimeZoneName(text) == nil, "\(text)") }
-    try await Readers.run { readers in
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       for zone in ["Europe/Atlantis", "Nowhere/", "/", "-/-"] {
         // Also where there is no value whose time would be brought there.
@@ -153,7 +164,7 @@ struct AggregateZoneTests {
               bucketsMax: 100,
               bytesMax: 4 << 20,
               scanRowsMax: nil,
-              ReadRequirement(.strong),
+              readers.requirement,
               deadline: soon()
             )
           }
@@ -163,9 +174,12 @@ struct AggregateZoneTests {
     }
   }
 
-  @Test("every zone that the database lists is one, and is not taken for an abbreviation")
-  func listedZones() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "every zone that the database lists is one, and is not taken for an abbreviation",
+    arguments: Readers.sources
+  )
+  func listedZones(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       // Those two are files of the machine.
       let listed = try await readers.database.connection.query(
@@ -191,10 +205,12 @@ struct AggregateZoneTests {
     arguments: [
       ("America/Havana", "2024-11-03T04:30Z"), ("Atlantic/Azores", "2024-10-27T00:30Z"),
       ("America/Sao_Paulo", "2018-02-18T02:30Z"), ("Asia/Beirut", "2024-10-26T21:30Z"),
-    ]
+    ],
+    Readers.sources
   )
-  func doubledMidnight(zone: String, time: String) async throws {
-    try await Readers.run { readers in
+  func doubledMidnight(_ place: (String, String), feed: WarehouseFeed?) async throws {
+    let (zone, time) = place
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       try await readers.database.script(
         """
@@ -227,9 +243,12 @@ struct AggregateZoneTests {
     }
   }
 
-  @Test("filling the days of a zone leaves none out, cut buckets at the end of days among them")
-  func zonedGaps() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "filling the days of a zone leaves none out, cut buckets at the end of days among them",
+    arguments: Readers.sources
+  )
+  func zonedGaps(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       // Nothing is stored: all of it is filled. 2024-10-26T22:30Z to 2024-10-28T02:00Z.
       let query = AggregateZoneTests.query(1_729_981_800, 1_730_080_800)
@@ -249,9 +268,9 @@ struct AggregateZoneTests {
     }
   }
 
-  @Test("a day that a zone skipped has no bucket, filled or not")
-  func skippedDay() async throws {
-    try await Readers.run { readers in
+  @Test("a day that a zone skipped has no bucket, filled or not", arguments: Readers.sources)
+  func skippedDay(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       try await readers.database.script(
         """

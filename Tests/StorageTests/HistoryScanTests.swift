@@ -46,8 +46,11 @@ struct HistoryScanTests {
   }
 
   /// Runs `body` over the day.
-  private static func run(_ body: @escaping @Sendable (Readers) async throws -> Void) async throws {
-    try await Readers.run { readers in
+  private static func run(
+    feed: WarehouseFeed? = nil,
+    _ body: @escaping @Sendable (Readers) async throws -> Void
+  ) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       try await readers.database.script(day)
       try await readers.catalog.refresh(deadline: soon())
@@ -94,7 +97,17 @@ struct HistoryScanTests {
         hasIntegers: true
       )
       let exists = ExistsStatement(range: range, includesStaged: false)
-      for statement in [raw.statement, buckets.statement, exists.statement] {
+      let ofWarehouse = [
+        PortableHistoryStatement(page: raw).statement,
+        PortableAggregateStatement(
+          range: range,
+          aggregate: buckets.aggregate,
+          bucketsMax: 100,
+          hasIntegers: true
+        ).statement,
+        PortableExistsStatement(range: range).statement,
+      ]
+      for statement in [raw.statement, buckets.statement, exists.statement] + ofWarehouse {
         let lines = try await HistoryScanTests.plan(
           statement,
           readers,
@@ -118,9 +131,9 @@ struct HistoryScanTests {
     }
   }
 
-  @Test("values that came in late are found by their observed time")
-  func late() async throws {
-    try await HistoryScanTests.run { readers in
+  @Test("values that came in late are found by their observed time", arguments: Readers.sources)
+  func late(feed: WarehouseFeed?) async throws {
+    try await HistoryScanTests.run(feed: feed) { readers in
       // They came in together around noon of the next day.
       let query = HistoryScanTests.query(Array(1...100), hours: -13..<(-11))
       let found = try await readers.all(query, limit: 1_000).values.count
@@ -149,7 +162,7 @@ struct HistoryScanTests {
         limit: 10,
         bytesMax: 1 << 20,
         scanRowsMax: rowsMax,
-        ReadRequirement(.strong),
+        readers.requirement,
         deadline: soon()
       )
     }
@@ -160,7 +173,7 @@ struct HistoryScanTests {
         bucketsMax: 100,
         bytesMax: 4 << 20,
         scanRowsMax: rowsMax,
-        ReadRequirement(.strong),
+        readers.requirement,
         deadline: soon()
       )
     }
@@ -168,11 +181,19 @@ struct HistoryScanTests {
       try await readers.history.entitiesWithValues(
         query,
         scanRowsMax: rowsMax,
-        ReadRequirement(.strong),
+        readers.requirement,
         deadline: soon()
       )
     }
     return [raw, buckets, exists]
+  }
+
+  @Test("a warehouse that has no planner to ask is not guarded")
+  func unguarded() async throws {
+    try await HistoryScanTests.run(feed: .ordered) { readers in
+      let day = HistoryScanTests.query([1], hours: 0..<24)
+      #expect(await HistoryScanTests.refusal(readers, day, 100_000) == [nil, nil, nil])
+    }
   }
 
   @Test("a read that would scan too much says how much, and goes on when it is told to")
@@ -243,14 +264,17 @@ struct HistoryScanTests {
     try await readers.history.entitiesWithValues(
       query,
       scanRowsMax: nil,
-      ReadRequirement(.strong, includesStaged: staged),
+      staged ? ReadRequirement(.strong, includesStaged: true) : readers.requirement,
       deadline: soon()
     ).entityIDs
   }
 
-  @Test("existence is told of each entity, in the range and of the attributes alone")
-  func existence() async throws {
-    try await HistoryScanTests.run { readers in
+  @Test(
+    "existence is told of each entity, in the range and of the attributes alone",
+    arguments: Readers.sources
+  )
+  func existence(feed: WarehouseFeed?) async throws {
+    try await HistoryScanTests.run(feed: feed) { readers in
       // More of them than are looked for one by one.
       let many = Array(90...120) + [500] as [Int64]
       let found = Array(90...100) + [500] as [Int64]
@@ -276,7 +300,7 @@ struct HistoryScanTests {
         try await readers.history.entitiesWithValues(
           HistoryScanTests.query([1], [1, 77], hours: 0..<1),
           scanRowsMax: nil,
-          ReadRequirement(.strong),
+          readers.requirement,
           deadline: soon()
         )
       }

@@ -33,9 +33,12 @@ struct IntegerFiguresTests {
     )
   }
 
-  @Test("they are exact at every end of 64 bits, and of equal times the smaller one is first")
-  func exact() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "they are exact at every end of 64 bits, and of equal times the smaller one is first",
+    arguments: Readers.sources
+  )
+  func exact(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await IntegerFiguresTests.fill(readers)
       let grid = BucketGrid(.width(1_000_000))
       let found = try await readers.buckets(IntegerFiguresTests.query([2]), Aggregate(grid))
@@ -48,9 +51,12 @@ struct IntegerFiguresTests {
     }
   }
 
-  @Test("gaps repeat the last one exactly, and other attributes have none")
-  func gaps() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "gaps repeat the last one exactly, and other attributes have none",
+    arguments: Readers.sources
+  )
+  func gaps(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await IntegerFiguresTests.fill(readers)
       let grid = BucketGrid(.width(1_000_000))
       let filled = try await readers.buckets(
@@ -70,9 +76,9 @@ struct IntegerFiguresTests {
     }
   }
 
-  @Test("numbers alone have no columns of integers")
-  func numbers() async throws {
-    try await Readers.run { readers in
+  @Test("numbers alone have no columns of integers", arguments: Readers.sources)
+  func numbers(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await IntegerFiguresTests.fill(readers)
       let grid = BucketGrid(.width(1_000_000))
       let found = try await readers.buckets(IntegerFiguresTests.query([1]), Aggregate(grid))

@@ -9,9 +9,11 @@ struct ReadNodeTests {
   func reasons() async throws {
     let (before, after) = try await onLoop { loop in
       let node = ReadNode(
-        "replica-1",
-        .replica,
-        try PostgresDSN("host=/nowhere"),
+        ReadNodeSettings(
+          name: "replica-1",
+          origin: .replica,
+          dsn: try PostgresDSN("host=/nowhere")
+        ),
         connections: 1,
         loop: loop,
         log: { _ in }

@@ -27,36 +27,41 @@ struct ReadsHistoryTests {
   @Test(
     "paging loses nothing and doubles nothing, whatever the page and the order",
     arguments: [1, 3, 94, 95, 96, 500, 5000],
-    [false, true]
+    Readers.sources
   )
-  func paging(limit: Int, isDescending: Bool) async throws {
-    try await Readers.run { readers in
+  func paging(limit: Int, feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       try await readers.database.script(ReadsHistoryTests.fill)
-      var query = ReadsHistoryTests.query
-      query.isDescending = isDescending
-      // A page of one value walks over 2,000 pages: a few keys are enough there.
-      if limit == 1 { query.endMicroseconds = query.startMicroseconds + 1 }
-      let (seen, pages) = try await readers.all(query, limit: limit)
-      let integers = seen.compactMap { seen -> Int64? in
-        guard case .integer(let integer) = seen.value else { return nil }
-        return integer
+      for isDescending in [false, true] {
+        var query = ReadsHistoryTests.query
+        query.isDescending = isDescending
+        // A page of one value walks over 2,000 pages: a few keys are enough there.
+        if limit == 1 { query.endMicroseconds = query.startMicroseconds + 1 }
+        let (seen, pages) = try await readers.all(query, limit: limit)
+        let integers = seen.compactMap { seen -> Int64? in
+          guard case .integer(let integer) = seen.value else { return nil }
+          return integer
+        }
+        let expected = (1...2000).filter { limit != 1 || $0 % 7 == 0 }.map { Int64($0) }
+        #expect(integers.sorted() == expected)
+        let keys = seen.map { [$0.key.observedAtMicroseconds, $0.key.entityID] }
+        let isSorted = zip(keys, keys.dropFirst()).allSatisfy { left, right in
+          isDescending
+            ? !left.lexicographicallyPrecedes(right) : !right.lexicographicallyPrecedes(left)
+        }
+        #expect(isSorted)
+        #expect(pages >= expected.count / limit)
       }
-      let expected = (1...2000).filter { limit != 1 || $0 % 7 == 0 }.map { Int64($0) }
-      #expect(integers.sorted() == expected)
-      let keys = seen.map { [$0.key.observedAtMicroseconds, $0.key.entityID] }
-      let isSorted = zip(keys, keys.dropFirst()).allSatisfy { left, right in
-        isDescending
-          ? !left.lexicographicallyPrecedes(right) : !right.lexicographicallyPrecedes(left)
-      }
-      #expect(isSorted)
-      #expect(pages >= expected.count / limit)
     }
   }
 
-  @Test("pages are bounded by bytes, and one value that is too large is an error")
-  func bytes() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "pages are bounded by bytes, and one value that is too large is an error",
+    arguments: Readers.sources
+  )
+  func bytes(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       try await readers.database.script(
         """
@@ -87,7 +92,7 @@ struct ReadsHistoryTests {
           limit: 10,
           bytesMax: 100,
           scanRowsMax: nil,
-          ReadRequirement(.strong),
+          readers.requirement,
           deadline: soon()
         )
       }
@@ -126,9 +131,9 @@ struct ReadsHistoryTests {
     }
   }
 
-  @Test("an altered page token, or one of another request, is refused")
-  func tokens() async throws {
-    try await Readers.run { readers in
+  @Test("an altered page token, or one of another request, is refused", arguments: Readers.sources)
+  func tokens(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       try await readers.database.script(ReadsHistoryTests.fill)
       let query = ReadsHistoryTests.query
@@ -144,7 +149,7 @@ struct ReadsHistoryTests {
             limit: 10,
             bytesMax: 1 << 20,
             scanRowsMax: nil,
-            ReadRequirement(.strong, includesStaged: staged),
+            staged ? ReadRequirement(.strong, includesStaged: true) : readers.requirement,
             deadline: soon()
           )
         }
@@ -156,7 +161,7 @@ struct ReadsHistoryTests {
           limit: limit,
           bytesMax: 1 << 20,
           scanRowsMax: nil,
-          ReadRequirement(.strong),
+          readers.requirement,
           deadline: soon()
         ).nextPageToken
         #expect(await refusal(token, query) == nil)

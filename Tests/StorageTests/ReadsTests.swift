@@ -8,25 +8,61 @@ struct Readers {
   let database: TestDatabase
   let catalog: Catalog
   let router: ReadRouter
+  /// What reads ask for where nothing else is said.
+  var requirement = ReadRequirement(.strong)
   var entities: EntityReader { EntityReader(router: router, catalog: catalog) }
   var history: HistoryReader { HistoryReader(router: router, catalog: catalog) }
 
   /// Runs `body` with readers over a database of its own.
-  static func run(_ body: @escaping @Sendable (Readers) async throws -> Void) async throws {
+  ///
+  /// - Parameters:
+  ///   - feed: not nil when the database is the warehouse, too, with its heartbeat as the proof.
+  ///   - body: the test.
+  /// - Throws: what the test throws.
+  static func run(
+    feed: WarehouseFeed? = nil,
+    _ body: @escaping @Sendable (Readers) async throws -> Void
+  ) async throws {
     try await TestDatabase.run { database in
       let pool = database.pool()
-      let readers = Readers(
+      var readers = Readers(
         database: database,
         catalog: Catalog(pool: pool, loop: database.loop),
         router: ReadRouter(
           primary: pool,
           primaryDSN: database.dsn,
+          nodes: feed.map { feed in
+            let dsn = database.dsn
+            return [ReadNodeSettings(name: "warehouse", origin: .warehouse, dsn: dsn, feed: feed)]
+          } ?? [],
           connections: 4,
           loop: database.loop
         )
       )
+      if feed != nil {
+        try await readers.startWarehouse()
+        readers.requirement = ReadRequirement(.analytics(maxStaleness: .seconds(3_600)))
+      }
       try await body(readers)
+      if feed != nil { await readers.router.shutDown() }
       await pool.shutdown(deadline: soon(.seconds(1)))
+    }
+  }
+
+  /// The primary, and a warehouse that understands nothing of PostgreSQL's own.
+  static let sources: [WarehouseFeed?] = [nil, .ordered]
+
+  /// Starts the clock, and writes a heartbeat behind its first sample, once and for all: what is
+  /// committed later is there all the same, and the bound is an hour.
+  private func startWarehouse() async throws {
+    let router = router
+    nonisolated(unsafe) let running = router
+    database.loop.spawn { await unsafe running.runClock() }
+    database.loop.spawn { await unsafe running.runWatch(0) }
+    while router.status.first?.proven == nil { await pause(.milliseconds(20), on: database.loop) }
+    try await database.script("SELECT sluice.beat()")
+    while router.status.last?.proven?.lsn.value ?? 0 == 0 {
+      await pause(.milliseconds(20), on: database.loop)
     }
   }
 
@@ -56,7 +92,7 @@ struct Readers {
     _ query: HistoryQuery,
     limit: Int,
     bytesMax: Int = 1 << 20,
-    _ requirement: ReadRequirement = ReadRequirement(.strong)
+    _ requirement: ReadRequirement? = nil
   ) async throws -> (values: [Seen], pages: Int) {
     var (collector, token, pages) = (Collector(), [UInt8](), 0)
     repeat {
@@ -66,13 +102,14 @@ struct Readers {
         limit: limit,
         bytesMax: bytesMax,
         scanRowsMax: nil,
-        requirement,
+        requirement ?? self.requirement,
         deadline: soon()
       )
       #expect(page.count <= limit)
       try page.visit(&collector)
       token = page.nextPageToken
       pages += 1
+      try #require(pages < 10_000, "pages come to an end")
     } while !token.isEmpty
     return (collector.seen, pages)
   }
@@ -124,9 +161,13 @@ struct ReadsTests {
     .document("12345678901234567890.123456789"),
   ]
 
-  @Test("every value comes back from the projection as it was", arguments: values)
-  func projection(_ value: StoredValue) async throws {
-    try await Readers.run { readers in
+  @Test(
+    "every value comes back from the projection as it was",
+    arguments: values,
+    Readers.sources
+  )
+  func projection(_ value: StoredValue, feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       let id = try await readers.catalog.resolveEntities(
         tenant: 1,
@@ -145,10 +186,10 @@ struct ReadsTests {
         """
       )
       for key in [EntityReader.Key.id(id), .externalKey("it")] {
-        let (entity, proof) = try await readers.entities.entity(
+        let (entity, proof) = try await readers.pointReads().entity(
           key,
           tenant: 1,
-          ReadRequirement(.strong),
+          readers.requirement,
           deadline: soon()
         )
         #expect(entity.id == id && entity.externalKey == "it" && entity.version == 1)
@@ -157,14 +198,18 @@ struct ReadsTests {
         #expect(isSame(newest.value, value))
         #expect(newest.observedAtMicroseconds == 1_700_000_000_000_001)
         #expect(newest.name == "\(value.type)")
-        #expect(proof.origin == .primary && proof.asOf.lsn.value > 0)
+        #expect(proof.origin == (feed == nil ? .primary : .warehouse))
+        #expect(proof.asOf.lsn.value > 0)
       }
     }
   }
 
-  @Test("every value comes back from history as it was, at every time there is")
-  func history() async throws {
-    try await Readers.run { readers in
+  @Test(
+    "every value comes back from history as it was, at every time there is",
+    arguments: Readers.sources
+  )
+  func history(feed: WarehouseFeed?) async throws {
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       let times: [Int64] = [
         -62_135_596_800_000_000, -1, 0, 1, 946_684_800_000_000, 1_700_000_000_123_456,

@@ -12,9 +12,10 @@ struct UpsertWorld {
   /// Runs `body` with lanes whose writers do not run yet, and entities 1 to 20.
   static func run(
     lanes count: Int = 1,
+    feed: WarehouseFeed? = nil,
     _ body: @escaping @Sendable (UpsertWorld) async throws -> Void
   ) async throws {
-    try await Readers.run { readers in
+    try await Readers.run(feed: feed) { readers in
       try await readers.makeAttributes()
       _ = try await readers.catalog.resolveEntities(
         tenant: 1,

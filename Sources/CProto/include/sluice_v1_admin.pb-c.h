@@ -143,10 +143,15 @@ struct  Sluice__V1__Node
    * Why no read is sent there now, in one sentence; empty while reads are.
    */
   char *trouble;
+  /*
+   * Of a warehouse that is fed in no order: proven_lsn and staleness_bound_ms are those of the
+   * heartbeat that arrived there, and estimates.
+   */
+  protobuf_c_boolean estimated;
 };
 #define SLUICE__V1__NODE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__node__descriptor) \
-    , (char *)protobuf_c_empty_string, SLUICE__V1__SOURCE__SOURCE_UNSPECIFIED, SLUICE__V1__BREAKER_STATE__BREAKER_STATE_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, SLUICE__V1__SOURCE__SOURCE_UNSPECIFIED, SLUICE__V1__BREAKER_STATE__BREAKER_STATE_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Sluice__V1__SetNodeDrainedRequest

@@ -118,11 +118,13 @@ struct  Sluice__V1__Freshness
    */
   char *node;
   /*
-   * Everything up to this token is in the answer. Give it to a later AT_LEAST read.
+   * Everything up to this token is in the answer. Give it to a later AT_LEAST read. Empty when the
+   * age is estimated, as nothing is proven then.
    */
   ProtobufCBinaryData as_of_token;
   /*
-   * Upper bound of the answer's age when the gateway had it: never an estimate. 0 from the primary,
+   * Upper bound of the answer's age when the gateway had it: an estimate only where `estimated` says
+   * so. 0 from the primary,
    * where it counts from the proof in front of the read. Everything acknowledged that long before
    * is in it.
    */
@@ -136,10 +138,15 @@ struct  Sluice__V1__Freshness
    */
   int64_t waited_ms;
   Sluice__V1__CacheUse cache;
+  /*
+   * The warehouse is fed in no order (`warehouse-feed = unordered`): staleness_bound_ms is the age of
+   * the heartbeat that arrived there, and rows older than that may still be missing.
+   */
+  protobuf_c_boolean estimated;
 };
 #define SLUICE__V1__FRESHNESS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sluice__v1__freshness__descriptor) \
-    , SLUICE__V1__SOURCE__SOURCE_UNSPECIFIED, (char *)protobuf_c_empty_string, {0,NULL}, 0, 0, 0, SLUICE__V1__CACHE_USE__CACHE_USE_UNSPECIFIED }
+    , SLUICE__V1__SOURCE__SOURCE_UNSPECIFIED, (char *)protobuf_c_empty_string, {0,NULL}, 0, 0, 0, SLUICE__V1__CACHE_USE__CACHE_USE_UNSPECIFIED, 0 }
 
 
 /* Sluice__V1__ReadOptions methods */

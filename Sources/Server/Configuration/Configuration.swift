@@ -15,6 +15,8 @@ public struct Configuration: Sendable {
   public var replicaDSNs: [String]
   /// The warehouse, if there is one.
   public var warehouseDSN: String?
+  /// What feeds it.
+  public var warehouseFeed: WarehouseFeed
   /// The cache, if there is one.
   public var redis: RedisSettings?
   /// Event loops, each on a thread of its own.
@@ -64,6 +66,9 @@ public struct Configuration: Sendable {
         text.split(separator: ",").map(String.init)
       } ?? []
     warehouseDSN = try reader.optional(.warehouseDSN, "a connection string") { $0 }
+    warehouseFeed = try reader.required(.warehouseFeed, "subscription, ordered or unordered") {
+      WarehouseFeed(rawValue: $0)
+    }
     redis = try reader.optional(.redis, RedisSettings.form) { RedisSettings($0) }
     workers = try reader.optional(.workers, "1 to 256") { integer($0, 1...256) } ?? processorCount
     writersPerWorker = try reader.required(.writersPerWorker, "1 to 16") { integer($0, 1...16) }

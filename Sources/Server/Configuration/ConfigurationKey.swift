@@ -8,6 +8,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
   case pooledDSN = "pooled-dsn"
   case replicaDSNs = "replica-dsns"
   case warehouseDSN = "warehouse-dsn"
+  case warehouseFeed = "warehouse-feed"
   case redis
   case workers
   case writersPerWorker = "writers-per-worker"
@@ -41,6 +42,7 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
     case .listen: "127.0.0.1:7171"
     case .insecureListen: "false"
     case .primaryDSN, .pooledDSN, .replicaDSNs, .warehouseDSN, .redis, .retention, .workers: nil
+    case .warehouseFeed: "subscription"
     case .writersPerWorker: "1"
     case .readConnectionsPerWorker: "8"
     case .connectionsMax: "20000"
@@ -65,6 +67,10 @@ public enum ConfigurationKey: String, CaseIterable, Sendable {
         + " reads, upserts and names go through it, COPY goes directly."
     case .replicaDSNs: "Connection strings of streaming replicas, separated by commas."
     case .warehouseDSN: "Connection string of the warehouse."
+    case .warehouseFeed:
+      "What feeds it: subscription (PostgreSQL's logical replication, or a standby), ordered (another"
+        + " feed, which you know to apply whole transactions in the order of their commits) or"
+        + " unordered (answers say that their age is estimated)."
     case .redis:
       "Redis for the cache of entities, redis://…; the same for all gateways; default: no cache."
     case .workers: "Event loops, each with its thread; default: one per processor."

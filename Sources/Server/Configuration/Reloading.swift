@@ -9,8 +9,8 @@ extension ConfigurationKey {
       true
     // Readers of every gateway must know a limit before the first value beyond the old one.
     case .futureLimit: false
-    case .listen, .insecureListen, .primaryDSN, .pooledDSN, .replicaDSNs, .warehouseDSN, .redis,
-      .workers, .writersPerWorker, .readConnectionsPerWorker:
+    case .listen, .insecureListen, .primaryDSN, .pooledDSN, .replicaDSNs, .warehouseDSN,
+      .warehouseFeed, .redis, .workers, .writersPerWorker, .readConnectionsPerWorker:
       false
     }
   }
@@ -34,7 +34,7 @@ extension Configuration {
     case .retention: retention = other.retention
     case .logLevel: logLevel = other.logLevel
     case .futureLimit, .listen, .insecureListen, .primaryDSN, .pooledDSN, .replicaDSNs,
-      .warehouseDSN, .redis, .workers, .writersPerWorker, .readConnectionsPerWorker:
+      .warehouseDSN, .warehouseFeed, .redis, .workers, .writersPerWorker, .readConnectionsPerWorker:
       break
     }
   }
@@ -48,6 +48,7 @@ extension Configuration {
     case .pooledDSN: pooledDSN == other.pooledDSN
     case .replicaDSNs: replicaDSNs == other.replicaDSNs
     case .warehouseDSN: warehouseDSN == other.warehouseDSN
+    case .warehouseFeed: warehouseFeed == other.warehouseFeed
     case .redis: redis == other.redis
     case .workers: workers == other.workers
     case .writersPerWorker: writersPerWorker == other.writersPerWorker

@@ -45,7 +45,8 @@ extension Gateway {
         ReadNodeSettings(
           name: "warehouse",
           origin: .warehouse,
-          dsn: try dsn(text, .warehouseDSN)
+          dsn: try dsn(text, .warehouseDSN),
+          feed: configuration.warehouseFeed
         )
       )
     }

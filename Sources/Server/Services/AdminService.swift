@@ -113,7 +113,8 @@ extension Node {
       conflicts: status.conflicts,
       failures: status.failures,
       fallbacks: status.fallbacks,
-      trouble: status.trouble ?? ""
+      trouble: status.trouble ?? "",
+      estimated: status.proven?.isEstimated ?? false
     )
   }
 }

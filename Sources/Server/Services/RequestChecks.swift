@@ -123,11 +123,12 @@ extension Freshness {
     self.init(
       source: ReadSource(proof.origin),
       node: proof.node,
-      asOfToken: proof.asOf.bytes,
+      asOfToken: proof.asOf.isEstimated ? [] : proof.asOf.bytes,
       stalenessBoundMilliseconds: proof.staleness.boundMilliseconds,
       degraded: proof.isDegraded,
       waitedMilliseconds: proof.waited.wholeMilliseconds,
-      cache: CacheUse(proof.cache)
+      cache: CacheUse(proof.cache),
+      estimated: proof.asOf.isEstimated
     )
   }
 }

@@ -25,6 +25,22 @@ extension Status {
       )
     case .noAnalyticsSource:
       self = .unavailable("no warehouse can answer this read", "NO_ANALYTICS_SOURCE")
+    case .floorsUnprovable:
+      self = .unprovable(
+        "the warehouse's feed keeps no order, so that it cannot be proven to hold what tokens ask"
+          + " for; read without them, at another level, or allow degraded answers"
+      )
+    case .noveltyUnknown:
+      self = .unprovable(
+        "the warehouse's feed does not tell how new at most an answer is; read without is_monotonic"
+          + " or at another level"
+      )
+    case .noListThere:
+      self = Status(
+        .unimplemented,
+        "this warehouse is not PostgreSQL: it answers reads of entities and history, and no lists",
+        reason: "LIST_NOT_ON_THIS_WAREHOUSE"
+      )
     case .primarySilent:
       self = .unavailable(
         "nothing has been heard of the primary for a while, so no age can be proven; try again, or"
@@ -200,6 +216,11 @@ extension Status {
       reason: reason,
       metadata: [KeyValue("field", name.field)]
     )
+  }
+
+  /// Trying again does not help, so there is no advice to do so.
+  private static func unprovable(_ message: String) -> Status {
+    Status(.unavailable, message, reason: "NO_ANALYTICS_SOURCE")
   }
 
   private static func tooExpensive(_ cost: ScanCost, _ rowsMax: Int64) -> Status {

@@ -140,7 +140,8 @@ final class Connector: ReadinessHandler {
     session.endTrace()
     let key = Connector.cancelKey(session, trace)
     guard session.becomeNonblocking() else { throw error(.outOfResources) }
-    guard session.parameterStatus("client_encoding") == "UTF8" else {
+    // Redshift has the older name.
+    guard ["UTF8", "UNICODE"].contains(session.parameterStatus("client_encoding")) else {
       throw error(.wrongEncoding)
     }
     phase = .checking(session, key)

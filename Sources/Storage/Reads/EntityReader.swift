@@ -95,6 +95,9 @@ public struct EntityReader {
     deadline: MonotonicTime
   ) async throws(StorageError) -> (entities: [HotEntity?], proof: ReadProof) {
     precondition(!requirement.includesStaged, "what is staged is read one by one")
+    guard !requirement.isOfWarehouse else {
+      return try await reports(keys, bytesMax, tenant, requirement, deadline)
+    }
     let statement = NamedEntitiesStatement(keys, tenant: tenant, bytesMax: bytesMax)
     let answer = try await router.read([statement.statement], requirement, deadline: deadline)
     let result = answer.results[0]
@@ -125,6 +128,10 @@ public struct EntityReader {
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
   ) async throws(StorageError) -> (found: [PointReadStatement.Found], proof: ReadProof) {
+    guard !requirement.isOfWarehouse else {
+      let most = EntityReader.reportBytesMax
+      return try await found(keys, most, tenant, requirement, deadline)
+    }
     let statement = PointReadStatement(keys, names: names, tenant: tenant)
     let answer = try await router.read(statement.statements, requirement, deadline: deadline)
     var found = statement.nothing
@@ -134,6 +141,52 @@ public struct EntityReader {
     }
     return (found, answer.proof)
   }
+
+  // MARK: In the warehouse
+
+  /// Texts of one answer: a group of readers shares it.
+  private static let reportBytesMax = 8 << 20
+
+  /// What the warehouse has for each key.
+  private func found(
+    _ keys: [Key],
+    _ bytesMax: Int,
+    _ tenant: Int32,
+    _ requirement: ReadRequirement,
+    _ deadline: MonotonicTime
+  ) async throws(StorageError) -> (found: [PointReadStatement.Found], proof: ReadProof) {
+    let statement = PortableEntitiesStatement(keys, tenant: tenant, bytesMax: bytesMax)
+    let answer = try await router.read([statement.statement], requirement, deadline: deadline)
+    let result = answer.results[0]
+    let entities = try await decoded(result, 0..<result.rowCount, tenant, deadline)
+    return (try statement.found(result, entities), answer.proof)
+  }
+
+  /// An answer for each key up to the first whose documents do not fit any more.
+  private func reports(
+    _ keys: [Key],
+    _ bytesMax: Int,
+    _ tenant: Int32,
+    _ requirement: ReadRequirement,
+    _ deadline: MonotonicTime
+  ) async throws(StorageError) -> (entities: [HotEntity?], proof: ReadProof) {
+    let (found, proof) = try await found(keys, bytesMax, tenant, requirement, deadline)
+    var entities: [HotEntity?] = []
+    for (place, found) in found.enumerated() {
+      switch found {
+      case .entity(let entity): entities.append(entity)
+      case .absent: entities.append(nil)
+      case .alone:
+        // They fit by the order of ids. Without the others the first entity always comes.
+        guard entities.allSatisfy({ $0 == nil }) else { return (entities, proof) }
+        let first = Array(keys[...place])
+        return try await reports(first, bytesMax, tenant, requirement, deadline)
+      }
+    }
+    return (entities, proof)
+  }
+
+  // MARK: Lists
 
   /// A page of a list.
   ///
@@ -146,7 +199,7 @@ public struct EntityReader {
   ///   - deadline: until when.
   /// - Returns: the entities and whether there are more.
   /// - Throws: `.attributeNotFound`, `.attributeNotHot`, `.badFilter`, `.notOrderable`,
-  ///   `.orderNotFound`, `.badPageToken`, `.unreadable`, `.valueTooLarge`, and as
+  ///   `.orderNotFound`, `.badPageToken`, `.noListThere`, `.unreadable`, `.valueTooLarge`, and as
   ///   `ReadRouter.read`.
   public func entities(
     _ list: EntityList,
@@ -156,6 +209,9 @@ public struct EntityReader {
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
   ) async throws(StorageError) -> (entities: [HotEntity], hasMore: Bool, proof: ReadProof) {
+    guard !requirement.isOfWarehouse || router.warehouseFeed.isPostgreSQL else {
+      throw .noListThere
+    }
     let position = try list.position(pageToken)
     try await catalog.learn(
       tenant: list.tenant,

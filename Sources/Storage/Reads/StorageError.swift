@@ -10,6 +10,13 @@ public enum StorageError: Error, Equatable, Sendable {
   case unprovableSnapshot
   /// ANALYTICS was asked for and there is no warehouse.
   case noAnalyticsSource
+  /// ANALYTICS was asked for with tokens, and the warehouse's feed keeps no order to prove them by.
+  case floorsUnprovable
+  /// ANALYTICS was asked for by a monotonic reader, and nothing tells how new at most the warehouse
+  /// is.
+  case noveltyUnknown
+  /// The warehouse has no form of the newest values that lists could be made from.
+  case noListThere
   /// Nothing has been heard of the primary for a while: how old other nodes are cannot be proven.
   case primarySilent
   /// No replica qualifies, and the primary's part for other reads than STRONG is in use.

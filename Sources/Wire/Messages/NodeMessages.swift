@@ -54,6 +54,9 @@ public struct Node: WireMessage, Equatable {
   /// Why no read is sent there now, in one sentence; empty while reads are.
   public var trouble: String
 
+  /// `proven_lsn` and `staleness_bound_ms` are estimates.
+  public var estimated: Bool
+
   /// Makes a message; what is left out has its default.
   public init(
     name: String = "",
@@ -67,7 +70,8 @@ public struct Node: WireMessage, Equatable {
     conflicts: UInt64 = 0,
     failures: UInt64 = 0,
     fallbacks: UInt64 = 0,
-    trouble: String = ""
+    trouble: String = "",
+    estimated: Bool = false
   ) {
     self.name = name
     self.source = source
@@ -81,6 +85,7 @@ public struct Node: WireMessage, Equatable {
     self.failures = failures
     self.fallbacks = fallbacks
     self.trouble = trouble
+    self.estimated = estimated
   }
 
   /// Unpacks a message and copies it out.
@@ -111,6 +116,7 @@ public struct Node: WireMessage, Equatable {
     failures = unsafe c.pointee.failures
     fallbacks = unsafe c.pointee.fallbacks
     trouble = try unsafe Field.string(c.pointee.trouble, "trouble")
+    estimated = unsafe c.pointee.estimated != 0
   }
 
   func build(
@@ -129,6 +135,7 @@ public struct Node: WireMessage, Equatable {
     unsafe c.pointee.failures = failures
     unsafe c.pointee.fallbacks = fallbacks
     unsafe c.pointee.trouble = try arena.string(trouble)
+    unsafe c.pointee.estimated = estimated ? 1 : 0
     return unsafe c
   }
 }

@@ -138,10 +138,10 @@ public struct Freshness: WireMessage, Equatable {
 
   /// Everything up to this token is in the answer.
   ///
-  /// Give it to a later AT_LEAST read.
+  /// Give it to a later AT_LEAST read; empty where `estimated`.
   public var asOfToken: [UInt8]
 
-  /// Upper bound of the answer's age when it was read: never an estimate.
+  /// Upper bound of the answer's age when it was read: an estimate only where `estimated` says so.
   public var stalenessBoundMilliseconds: Int64
 
   /// The level that was asked for could not be met and allow_degraded was set.
@@ -153,6 +153,9 @@ public struct Freshness: WireMessage, Equatable {
   /// What the cache had to do with it.
   public var cache: CacheUse
 
+  /// Nothing is proven: the warehouse's feed keeps no order, and the age is what is likely.
+  public var estimated: Bool
+
   /// Makes a message; what is left out has its default.
   public init(
     source: ReadSource = .unspecified,
@@ -161,7 +164,8 @@ public struct Freshness: WireMessage, Equatable {
     stalenessBoundMilliseconds: Int64 = 0,
     degraded: Bool = false,
     waitedMilliseconds: Int64 = 0,
-    cache: CacheUse = .unspecified
+    cache: CacheUse = .unspecified,
+    estimated: Bool = false
   ) {
     self.source = source
     self.node = node
@@ -170,6 +174,7 @@ public struct Freshness: WireMessage, Equatable {
     self.degraded = degraded
     self.waitedMilliseconds = waitedMilliseconds
     self.cache = cache
+    self.estimated = estimated
   }
 
   /// Unpacks a message and copies it out.
@@ -196,6 +201,7 @@ public struct Freshness: WireMessage, Equatable {
     degraded = unsafe c.pointee.degraded != 0
     waitedMilliseconds = unsafe c.pointee.waited_ms
     cache = unsafe Field.told(c.pointee.cache.rawValue, or: .unspecified)
+    estimated = unsafe c.pointee.estimated != 0
   }
 
   func build(
@@ -209,6 +215,7 @@ public struct Freshness: WireMessage, Equatable {
     unsafe c.pointee.degraded = degraded ? 1 : 0
     unsafe c.pointee.waited_ms = waitedMilliseconds
     unsafe c.pointee.cache = Sluice__V1__CacheUse(rawValue: UInt32(cache.rawValue))
+    unsafe c.pointee.estimated = estimated ? 1 : 0
     return unsafe c
   }
 }

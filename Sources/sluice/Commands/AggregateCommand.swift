@@ -74,7 +74,7 @@ struct AggregateCommand: ParsableCommand {
   func run() throws {
     let range = try time.range()
     let command = self
-    try GatewaySession.run(gateway) { session in
+    try GatewaySession.run(gateway, isMonotonic: level.isMonotonic) { session in
       let entities = try await session.entities(command.series.entities)
       let attributes = try await session.attributes(command.series.attributes)
       let response = try await session.aggregateHistory(

@@ -41,7 +41,7 @@ struct ExistsCommand: ParsableCommand {
   func run() throws {
     let range = try time.range()
     let command = self
-    try GatewaySession.run(gateway) { session in
+    try GatewaySession.run(gateway, isMonotonic: level.isMonotonic) { session in
       let entities = try await session.entities(command.entities)
       let names = command.attribute
       let attributes = names.isEmpty ? [] : try await session.attributes(names)

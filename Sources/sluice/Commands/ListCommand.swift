@@ -58,7 +58,7 @@ struct ListCommand: ParsableCommand {
   func run() throws {
     let command = self
     let condition = try parsed()
-    try GatewaySession.run(gateway) { session in
+    try GatewaySession.run(gateway, isMonotonic: level.isMonotonic) { session in
       let names = command.names(condition)
       let found = names.isEmpty ? [] : try await session.attributes(names)
       let attributes = Dictionary(zip(names, found)) { first, _ in first }

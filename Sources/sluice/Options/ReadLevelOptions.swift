@@ -47,6 +47,12 @@ struct ReadLevelOptions: ParsableArguments, Sendable {
     }
   }
 
+  /// Whether the pages of an answer may come from several nodes, none older than the one before.
+  ///
+  /// Those of a report come from one, whose snapshots never go back; some warehouses could not
+  /// promise more.
+  var isMonotonic: Bool { !analytics }
+
   /// The same for the gateway.
   var options: ReadOptions {
     let level: ReadLevel =

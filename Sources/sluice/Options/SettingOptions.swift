@@ -12,6 +12,8 @@ struct SettingOptions: ParsableArguments, Sendable {
   @Option(name: name(.pooledDSN), help: help(.pooledDSN, "dsn")) var pooledDSN: String?
   @Option(name: name(.replicaDSNs), help: help(.replicaDSNs, "dsn,…")) var replicaDSNs: String?
   @Option(name: name(.warehouseDSN), help: help(.warehouseDSN, "dsn")) var warehouseDSN: String?
+  @Option(name: name(.warehouseFeed), help: help(.warehouseFeed, "feed"))
+  var warehouseFeed: String?
   @Option(name: name(.redis), help: help(.redis, "url")) var redis: String?
   @Option(name: name(.workers), help: help(.workers, "n")) var workers: String?
   @Option(name: name(.writersPerWorker), help: help(.writersPerWorker, "n"))
@@ -40,6 +42,7 @@ struct SettingOptions: ParsableArguments, Sendable {
     case .pooledDSN: pooledDSN
     case .replicaDSNs: replicaDSNs
     case .warehouseDSN: warehouseDSN
+    case .warehouseFeed: warehouseFeed
     case .redis: redis
     case .workers: workers
     case .writersPerWorker: writersPerWorker

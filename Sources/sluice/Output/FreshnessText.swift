@@ -18,7 +18,8 @@ enum FreshnessText {
   static func line(_ freshness: Freshness?) -> String {
     guard let freshness else { return "age unknown: the gateway gave no proof" }
     var parts = [node(freshness)]
-    parts.append("at most \(age(freshness.stalenessBoundMilliseconds)) old")
+    let age = age(freshness.stalenessBoundMilliseconds)
+    parts.append(freshness.estimated ? "about \(age) old (estimated)" : "at most \(age) old")
     if freshness.cache == .hit { parts.append("from the cache") }
     if freshness.waitedMilliseconds > 0 {
       parts.append("waited \(freshness.waitedMilliseconds) ms")
@@ -37,6 +38,8 @@ enum FreshnessText {
     json.value(freshness.node)
     json.key("staleness_bound_ms")
     json.value(freshness.stalenessBoundMilliseconds)
+    json.key("estimated")
+    json.value(freshness.estimated)
     json.key("degraded")
     json.value(freshness.degraded)
     json.key("waited_ms")

@@ -37,7 +37,7 @@ enum NodeText {
     for node in nodes {
       table.append(
         [
-          node.name, state(node), node.provenLSN.isEmpty ? "nothing" : node.provenLSN, age(node),
+          node.name, state(node), proven(node), age(node),
         ] + counters(node).map { Quantity.grouped(Int64(clamping: $0.value)) }
       )
     }
@@ -60,6 +60,8 @@ enum NodeText {
     } else {
       json.value(node.stalenessBoundMilliseconds)
     }
+    json.key("estimated")
+    json.value(node.estimated)
     json.key("trouble")
     if node.trouble.isEmpty { json.null() } else { json.value(node.trouble) }
     for (name, value) in counters(node) {
@@ -74,13 +76,13 @@ enum NodeText {
     var csv = CSVWriter()
     csv.write(
       ["name", "state", "proven_lsn", "staleness_bound_ms", "trouble"]
-        + counters(Node()).map(\.name)
+        + counters(Node()).map(\.name) + ["estimated"]
     )
     for node in nodes {
       let bound = node.stalenessBoundMilliseconds
       csv.write(
         [node.name, state(node), node.provenLSN, bound < 0 ? "" : "\(bound)", node.trouble]
-          + counters(node).map { "\($0.value)" }
+          + counters(node).map { "\($0.value)" } + ["\(node.estimated)"]
       )
     }
     return csv.take()
@@ -103,9 +105,16 @@ enum NodeText {
     }
   }
 
+  private static func proven(_ node: Node) -> String {
+    node.provenLSN.isEmpty ? "nothing" : about(node) + node.provenLSN
+  }
+
   private static func age(_ node: Node) -> String {
     let bound = node.stalenessBoundMilliseconds
     guard bound >= 0 else { return "unknown" }
-    return bound < 1_000 ? "\(bound) ms" : Quantity.duration(.milliseconds(bound))
+    let text = bound < 1_000 ? "\(bound) ms" : Quantity.duration(.milliseconds(bound))
+    return about(node) + text
   }
+
+  private static func about(_ node: Node) -> String { node.estimated ? "about " : "" }
 }

@@ -21,6 +21,9 @@ public struct FreshnessToken: Equatable, Sendable {
   public var seen: PostgresLSN?
   /// The warehouse gave it: reports that follow come from there again.
   public var isOfWarehouse = false
+  /// It is what is likely to be there, by a feed that keeps no order, and proves nothing: such a
+  /// token is never given away.
+  public var isEstimated = false
 
   /// A token of these parts.
   public init(systemIdentifier: UInt64, timeline: UInt32, lsn: PostgresLSN) {
@@ -56,6 +59,7 @@ public struct FreshnessToken: Equatable, Sendable {
 
   /// The bytes a client keeps and gives back.
   public var bytes: [UInt8] {
+    precondition(!isEstimated, "whoever gets a token takes it for a proof")
     let version =
       isOfWarehouse ? FreshnessToken.versionOfWarehouse : FreshnessToken.version
     let body =

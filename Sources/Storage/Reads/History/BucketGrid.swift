@@ -74,17 +74,18 @@ public struct BucketGrid: Equatable, Sendable {
   }
 
   /// The last start of a unit that is not after `observed_at`.
-  private static func localStart(_ unit: Unit, _ zone: String) -> String {
+  static func localStart(_ unit: Unit, _ zone: String) -> String {
     let local = "date_trunc('\(unit.rawValue)', observed_at AT TIME ZONE \(zone))"
     let start = "\(local) AT TIME ZONE \(zone)"
     let before = "(\(local) - interval '\(unit.interval)') AT TIME ZONE \(zone)"
     return "CASE WHEN \(start) <= observed_at THEN \(start) ELSE \(before) END"
   }
 
-  /// The buckets of a range: known, or to be asked for beside the read.
+  /// The buckets of a range: known, or to be asked for beside the read, or cut from what is.
   enum Starts {
     case known([Int64])
     case asked(PostgresStatement)
+    case cut(LocalStarts)
   }
 
   /// Every bucket that has a part in a range, in order.
@@ -92,8 +93,9 @@ public struct BucketGrid: Equatable, Sendable {
   /// - Parameters:
   ///   - query: gives the range.
   ///   - max: how many there may be.
+  ///   - isOfWarehouse: whether the warehouse is asked.
   /// - Returns: nil when there are certainly more.
-  func starts(of query: HistoryQuery, max: Int) -> Starts? {
+  func starts(of query: HistoryQuery, max: Int, isOfWarehouse: Bool) -> Starts? {
     let from = Swift.max(query.startMicroseconds, StoredTime.earliest)
     guard from < query.endMicroseconds else { return .known([]) }
     let length = query.endMicroseconds.subtractingReportingOverflow(from)
@@ -102,7 +104,7 @@ public struct BucketGrid: Equatable, Sendable {
       let first = BucketGrid.start(of: from, width: width)
       return .known(Array(stride(from: first, to: query.endMicroseconds, by: Int(width))))
     }
-    return .asked(zonedStarts(query))
+    return isOfWarehouse ? LocalStarts(self, query).map { .cut($0) } : .asked(zonedStarts(query))
   }
 
   private func zonedStarts(_ query: HistoryQuery) -> PostgresStatement {
@@ -149,7 +151,7 @@ public struct BucketGrid: Equatable, Sendable {
     }
   }
 
-  private var zoneName: String { zone?.databaseName ?? "UTC" }
+  var zoneName: String { zone?.databaseName ?? "UTC" }
 
   /// No bucket is longer, in microseconds.
   private var longest: Int64 {

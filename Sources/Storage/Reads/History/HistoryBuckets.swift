@@ -41,11 +41,12 @@ public struct HistoryBuckets: Equatable, Sendable {
     self.hasIntegers = hasIntegers
   }
 
-  /// Reads an answer of `AggregateStatement`.
+  /// Reads an answer of `AggregateStatement`, or of `PortableAggregateStatement`.
   init(
     _ result: PostgresResult,
     _ aggregate: Aggregate,
-    hasIntegers: Bool
+    hasIntegers: Bool,
+    isOfWarehouse: Bool
   ) throws(PostgresError) {
     self.init(like: aggregate, hasIntegers: hasIntegers)
     let exact = result.columnCount - (hasIntegers ? IntegerFigures.columns.count : 0)
@@ -71,7 +72,21 @@ public struct HistoryBuckets: Equatable, Sendable {
       firsts.append(figures[3])
       lasts.append(figures[4])
       if hasDeviation { deviations.append(figures[5]) }
-      percentiles += figures.suffix(percentileCount)
+      guard isOfWarehouse else {
+        percentiles += figures.suffix(percentileCount)
+        if hasIntegers { try integers.append(result, row: row, column: exact) }
+        continue
+      }
+      let neighbours = figures.suffix(2 * percentileCount)
+      for (fraction, place) in zip(
+        aggregate.percentiles,
+        stride(from: neighbours.startIndex, to: neighbours.endIndex, by: 2)
+      ) {
+        let (low, high) = (neighbours[place], neighbours[place + 1])
+        percentiles.append(
+          PortablePercentile.value(fraction, count: plain, low: low, high: high)
+        )
+      }
       if hasIntegers { try integers.append(result, row: row, column: exact) }
     }
   }

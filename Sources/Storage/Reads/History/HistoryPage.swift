@@ -45,7 +45,9 @@ public struct HistoryPage {
   ) throws(StorageError) {
     self.result = result
     self.proof = proof
-    let found = result.rowCount == 0 ? 0 : Int(try HistoryPage.int64(result, 0, 12))
+    // The last column, of the warehouse too.
+    let found =
+      result.rowCount == 0 ? 0 : Int(try HistoryPage.int64(result, 0, result.columnCount - 1))
     var count = min(result.rowCount, statement.limit)
     if result.rowCount > 0, HistoryPage.textBytes(result, 0) > statement.bytesMax {
       throw .valueTooLarge
@@ -71,7 +73,9 @@ public struct HistoryPage {
     } else {
       position = HistoryPosition(
         key: try HistoryPage.key(result, count - 1),
-        row: try HistoryPage.row(result, count - 1)
+        place: statement.isOfWarehouse
+          ? .passed(try HistoryPage.passed(result, count, statement.position))
+          : .row(try HistoryPage.row(result, count - 1))
       )
     }
     self.count = count
@@ -139,6 +143,27 @@ public struct HistoryPage {
       entityID: try int64(result, row, 1),
       attributeID: UInt32(truncatingIfNeeded: try int64(result, row, 2))
     )
+  }
+
+  /// How many rows of the last one's transaction are given, of a page with one key.
+  private static func passed(
+    _ result: PostgresResult,
+    _ count: Int,
+    _ position: HistoryPosition?
+  ) throws(StorageError) -> HistoryPosition.Passed {
+    let last = try int64(result, count - 1, 8)
+    var first = count - 1
+    while first > 0, try int64(result, first - 1, 8) == last { first -= 1 }
+    var passed = HistoryPosition.Passed(
+      ingestedAt: last + StoredTime.epoch,
+      count: Int64(count - first)
+    )
+    if first == 0, let position, case .passed(let before) = position.place,
+      before.ingestedAt == passed.ingestedAt, position.key == (try key(result, 0))
+    {
+      passed.count += before.count
+    }
+    return passed
   }
 
   /// A tid in binary is block and offset, a uuid its 16 bytes.

@@ -53,8 +53,7 @@ public struct HistoryQuery: Equatable, Sendable {
 /// The last value of a page.
 ///
 /// A page ends where the key changes, so that the next one begins behind all values of `key`. Only
-/// when a whole page has one and the same key is it cut inside, and `row` then names the last row
-/// by its place in the table (which no partition changes while it exists) or in staging.
+/// when a whole page has one and the same key is it cut inside, and `place` then says where.
 struct HistoryPosition: Equatable {
   struct Key: Equatable {
     /// Microseconds since 1970.
@@ -63,7 +62,14 @@ struct HistoryPosition: Equatable {
     var attributeID: UInt32
   }
 
-  /// What tells rows of one key apart.
+  /// Where inside a key a page ends.
+  enum Place: Equatable {
+    case row(Row)
+    case passed(Passed)
+  }
+
+  /// Behind a row, by its place in the table (which no partition changes while it exists) or in
+  /// staging.
   struct Row: Equatable {
     var tableOID: UInt32
     var block: UInt32
@@ -72,32 +78,48 @@ struct HistoryPosition: Equatable {
     var sequence: Int64
   }
 
-  var key: Key
-  var row: Row?
-
-  init(key: Key, row: Row? = nil) {
-    self.key = key
-    self.row = row
+  /// Behind so many rows of a transaction, as the warehouse has it.
+  struct Passed: Equatable {
+    /// Microseconds since 1970.
+    var ingestedAt: Int64
+    var count: Int64
   }
 
-  init?(_ reader: ByteReader) {
+  var key: Key
+  var place: Place?
+
+  init(key: Key, place: Place? = nil) {
+    self.key = key
+    self.place = place
+  }
+
+  init?(_ reader: ByteReader, isOfWarehouse: Bool) {
     var reader = reader
     guard let observedAt = reader.integer(Int64.self), let entityID = reader.integer(Int64.self),
       let attributeID = reader.integer(UInt32.self)
     else { return nil }
     key = Key(observedAt: observedAt, entityID: entityID, attributeID: attributeID)
     guard !reader.isAtEnd else { return }
+    guard !isOfWarehouse else {
+      guard let ingestedAt = reader.integer(Int64.self), let count = reader.integer(Int64.self),
+        reader.isAtEnd, count >= 0
+      else { return nil }
+      place = .passed(Passed(ingestedAt: ingestedAt, count: count))
+      return
+    }
     guard let tableOID = reader.integer(UInt32.self), let block = reader.integer(UInt32.self),
       let offset = reader.integer(UInt16.self), let sequence = reader.integer(Int64.self)
     else { return nil }
     let producer = Array(reader.rest())
     guard producer.count == 16 else { return nil }
-    row = Row(
-      tableOID: tableOID,
-      block: block,
-      offset: offset,
-      producer: producer,
-      sequence: sequence
+    place = .row(
+      Row(
+        tableOID: tableOID,
+        block: block,
+        offset: offset,
+        producer: producer,
+        sequence: sequence
+      )
     )
   }
 
@@ -105,9 +127,14 @@ struct HistoryPosition: Equatable {
     var bytes =
       ByteWriter.bytes(key.observedAt) + ByteWriter.bytes(key.entityID)
       + ByteWriter.bytes(key.attributeID)
-    guard let row else { return bytes }
-    bytes += ByteWriter.bytes(row.tableOID) + ByteWriter.bytes(row.block)
-    bytes += ByteWriter.bytes(row.offset) + ByteWriter.bytes(row.sequence) + row.producer
+    switch place {
+    case .row(let row):
+      bytes += ByteWriter.bytes(row.tableOID) + ByteWriter.bytes(row.block)
+      bytes += ByteWriter.bytes(row.offset) + ByteWriter.bytes(row.sequence) + row.producer
+    case .passed(let passed):
+      bytes += ByteWriter.bytes(passed.ingestedAt) + ByteWriter.bytes(passed.count)
+    case nil: break
+    }
     return bytes
   }
 }

@@ -56,7 +56,7 @@ struct HistoryRange {
 
   // No value was ingested earlier than it was observed, but for the future limit and the clocks:
   // older partitions hold nothing of the range. Without a known limit nothing is pruned.
-  private var ingestedFrom: Int64 {
+  var ingestedFrom: Int64 {
     guard let futureLimit else { return .min }
     let slack = futureLimit.addingReportingOverflow(HistoryRange.clockSkew)
     let bound = start.subtractingReportingOverflow(slack.partialValue)

@@ -49,7 +49,10 @@ public struct HistoryReader {
     )
     var position: HistoryPosition?
     if !pageToken.isEmpty {
-      position = HistoryPosition(try PageToken.open(pageToken, arguments))
+      position = HistoryPosition(
+        try PageToken.open(pageToken, arguments),
+        isOfWarehouse: requirement.isOfWarehouse
+      )
       guard position != nil else { throw .badPageToken }
     }
     try await learn(query, deadline)
@@ -59,6 +62,7 @@ public struct HistoryReader {
       limit: limit,
       bytesMax: bytesMax,
       includesStaged: requirement.includesStaged,
+      isOfWarehouse: requirement.isOfWarehouse,
       hasTexts: hasTexts(query),
       futureLimit: catalog.futureLimitMicroseconds
     )
@@ -117,20 +121,35 @@ public struct HistoryReader {
     }
     let bucketsMax = min(bucketsMax, bytesMax / aggregate.bucketBytes(hasIntegers: hasIntegers))
     let range = HistoryRange(query: query, futureLimit: catalog.futureLimitMicroseconds)
-    var statements = [
-      AggregateStatement(
-        range: range,
-        aggregate: aggregate,
-        bucketsMax: bucketsMax,
-        includesStaged: requirement.includesStaged,
-        hasIntegers: hasIntegers
-      ).statement
-    ]
+    let isOfWarehouse = requirement.isOfWarehouse
+    var statements =
+      isOfWarehouse
+      ? [
+        PortableAggregateStatement(
+          range: range,
+          aggregate: aggregate,
+          bucketsMax: bucketsMax,
+          hasIntegers: hasIntegers
+        ).statement
+      ]
+      : [
+        AggregateStatement(
+          range: range,
+          aggregate: aggregate,
+          bucketsMax: bucketsMax,
+          includesStaged: requirement.includesStaged,
+          hasIntegers: hasIntegers
+        ).statement
+      ]
     var starts: BucketGrid.Starts?
     if aggregate.fill != .none {
-      starts = aggregate.grid.starts(of: query, max: bucketsMax)
-      guard let starts else { throw .tooManyBuckets(max: bucketsMax) }
-      if case .asked(let statement) = starts { statements.append(statement) }
+      starts = aggregate.grid.starts(of: query, max: bucketsMax, isOfWarehouse: isOfWarehouse)
+      switch starts {
+      case .asked(let statement): statements.append(statement)
+      case .cut(let starts): statements.append(starts.statement)
+      case .known: break
+      case nil: throw .tooManyBuckets(max: bucketsMax)
+      }
     }
     if let zone = aggregate.grid.zone { statements.append(zone.check) }
     let answer: ReadAnswer
@@ -142,7 +161,12 @@ public struct HistoryReader {
     guard answer.results[0].rowCount <= bucketsMax else { throw .tooManyBuckets(max: bucketsMax) }
     let (buckets, all): (HistoryBuckets, [Int64]?)
     do throws(PostgresError) {
-      buckets = try HistoryBuckets(answer.results[0], aggregate, hasIntegers: hasIntegers)
+      buckets = try HistoryBuckets(
+        answer.results[0],
+        aggregate,
+        hasIntegers: hasIntegers,
+        isOfWarehouse: isOfWarehouse
+      )
       all = try starts.map { starts throws(PostgresError) in
         try HistoryReader.times(starts, answer.results)
       }
@@ -170,18 +194,16 @@ public struct HistoryReader {
     _ starts: BucketGrid.Starts,
     _ results: [PostgresResult]
   ) throws(PostgresError) -> [Int64] {
-    switch starts {
-    case .known(let times): return times
-    case .asked:
-      var times: [Int64] = []
-      for row in 0..<results[1].rowCount {
-        guard let time = try results[1].int64(row: row, column: 0) else {
-          throw .protocolViolation("a bucket without a start")
-        }
-        times.append(time + StoredTime.epoch)
+    if case .known(let times) = starts { return times }
+    var times: [Int64] = []
+    for row in 0..<results[1].rowCount {
+      guard let time = try results[1].int64(row: row, column: 0) else {
+        throw .protocolViolation("a bucket without a start")
       }
-      return times
+      times.append(time + StoredTime.epoch)
     }
+    if case .cut(let starts) = starts { return starts.buckets(times) }
+    return times
   }
 
   // MARK: Existence
@@ -203,9 +225,12 @@ public struct HistoryReader {
   ) async throws(StorageError) -> (entityIDs: [Int64], proof: ReadProof) {
     try await learn(query, deadline)
     let range = HistoryRange(query: query, futureLimit: catalog.futureLimitMicroseconds)
-    let statement = ExistsStatement(range: range, includesStaged: requirement.includesStaged)
+    let statement =
+      requirement.isOfWarehouse
+      ? PortableExistsStatement(range: range).statement
+      : ExistsStatement(range: range, includesStaged: requirement.includesStaged).statement
     let answer = try await read(
-      [statement.statement],
+      [statement],
       of: range,
       scanRowsMax,
       requirement,
@@ -259,6 +284,8 @@ public struct HistoryReader {
   }
 
   /// Runs the statements of one read behind their guard; the guard's answer is left out.
+  ///
+  /// A warehouse that is not PostgreSQL has neither the guard's function nor a planner to ask.
   private func read(
     _ statements: [PostgresStatement],
     of range: HistoryRange,
@@ -266,6 +293,8 @@ public struct HistoryReader {
     _ requirement: ReadRequirement,
     _ deadline: MonotonicTime
   ) async throws(StorageError) -> ReadAnswer {
+    let isGuarded = !requirement.isOfWarehouse || router.warehouseFeed.isPostgreSQL
+    let scanRowsMax = isGuarded ? scanRowsMax : nil
     let guards = scanRowsMax.map { ScanGuard(range: range, rowsMax: $0).statements } ?? []
     do throws(StorageError) {
       var answer = try await router.read(guards + statements, requirement, deadline: deadline)

@@ -1,7 +1,8 @@
 // Writes the SQL of history reads. Only this file's own words are in it: every value is a
 // parameter.
 
-/// The statement of one page of raw values.
+/// One page of raw values and its statement: for the primary and its replicas here, for the
+/// warehouse in `PortableHistoryStatement`.
 struct HistoryStatement {
   /// Bytes of a value in the answer beside its text: entity, attribute, time and value or offset.
   static let valueBytes = 28
@@ -12,6 +13,8 @@ struct HistoryStatement {
   var limit: Int
   var bytesMax: Int
   var includesStaged: Bool
+  /// Whether the warehouse is asked.
+  var isOfWarehouse = false
   /// Whether labels or documents may come, whose sizes must be added up.
   var hasTexts: Bool
   /// The largest future limit any gateway ever had; nil when it is not known.
@@ -24,7 +27,9 @@ struct HistoryStatement {
   private static let rowOrder = ["table_oid", "place", "producer_id", "seq"]
 
   var statement: PostgresStatement {
-    PostgresStatement(hasTexts ? sizedSQL : plainSQL, parameters)
+    isOfWarehouse
+      ? PortableHistoryStatement(page: self).statement
+      : PostgresStatement(hasTexts ? sizedSQL : plainSQL, parameters)
   }
 
   // MARK: Parameters
@@ -53,7 +58,7 @@ struct HistoryStatement {
       StoredTime.parameter(key.observedAt), .int64(key.entityID),
       .int32(Int32(truncatingIfNeeded: key.attributeID)),
     ]
-    guard let row = position.row else { return parameters }
+    guard case .row(let row) = position.place else { return parameters }
     parameters += [
       .int64(Int64(row.tableOID)), .untyped("(\(row.block),\(row.offset))"), .uuid(row.producer),
       .int64(row.sequence),
@@ -100,7 +105,7 @@ struct HistoryStatement {
   /// What keeps only rows behind the position.
   private var behind: String {
     guard let position else { return "" }
-    let names = HistoryStatement.order + (position.row == nil ? [] : HistoryStatement.rowOrder)
+    let names = HistoryStatement.order + (position.place == nil ? [] : HistoryStatement.rowOrder)
     let places = names.indices.map { "$\(9 + $0)\(names[$0] == "place" ? "::tid" : "")" }
     return "WHERE (\(names.joined(separator: ", "))) \(query.isDescending ? "<" : ">")"
       + " (\(places.joined(separator: ", ")))"

@@ -16,7 +16,11 @@ public struct TimeZoneName: Equatable, Sendable {
 
   /// Fails when there is no such zone, also where there is no time to be brought there.
   var check: PostgresStatement {
-    PostgresStatement("SELECT timestamptz 'epoch' AT TIME ZONE $1", [.text(databaseName)])
+    PostgresStatement(
+      "SELECT CAST('1970-01-01 00:00:00+00' AS timestamptz) AT TIME ZONE $1",
+      [.text(databaseName)],
+      resultFormat: .text
+    )
   }
 
   /// Nil when it cannot be one.

@@ -98,8 +98,8 @@ final class NodeWatch {
   ) async throws(PostgresError) -> FreshnessToken? {
     let deadline = loop.now + NodeWatch.timeout
     if node.origin == .warehouse {
-      let result = try await connection.query(WarehouseProof.statement, deadline: deadline)
-      return try WarehouseProof.token(result)
+      let result = try await connection.query(node.heartbeat.statement, deadline: deadline)
+      return try node.heartbeat.token(result)
     }
     let answers = try await node.prover.run([], on: connection, deadline: deadline)
     return answers.proof.isAsExpected && answers.proof.isReadCommitted ? answers.token : nil

@@ -11,6 +11,8 @@ final class ReadNode {
   let origin: ReadOrigin
   let dsn: PostgresDSN
   let prover = ServerProver(asksStandby: true)
+  /// Of a warehouse.
+  let heartbeat: WarehouseProof
   private let pool: PostgresPool
   private let loop: EventLoop
   private let log: (String) -> Void
@@ -35,9 +37,7 @@ final class ReadNode {
   private static let acquireMax: Duration = .seconds(1)
 
   init(
-    _ name: String,
-    _ origin: ReadOrigin,
-    _ dsn: PostgresDSN,
+    _ settings: ReadNodeSettings,
     connections: Int,
     loop: EventLoop,
     log: @escaping (String) -> Void
@@ -45,9 +45,10 @@ final class ReadNode {
     var limits = PoolLimits()
     limits.connectionsMax = connections
     limits.connectTimeout = .seconds(2)
-    self.name = name
-    self.origin = origin
-    self.dsn = dsn
+    name = settings.name
+    origin = settings.origin
+    dsn = settings.dsn
+    heartbeat = WarehouseProof(feed: settings.feed)
     self.loop = loop
     self.log = log
     pool = PostgresPool(dsn, role: .pooled("read"), limits: limits, on: loop)
@@ -203,17 +204,19 @@ final class ReadNode {
     _ connection: PostgresConnection,
     _ deadline: MonotonicTime
   ) async throws(PostgresError) -> Proven {
+    let head = [WarehouseProof.begin, WarehouseProof.digits, heartbeat.statement]
     let answers = try await connection.pipeline(
-      [WarehouseProof.begin, WarehouseProof.statement] + statements
+      head + statements
         + [asksSeen ? WarehouseProof.received : nil, WarehouseProof.commit].compactMap(\.self),
       deadline: deadline
     )
     _ = try answers[0].get()
-    guard var token = try WarehouseProof.token(answers[1].get()) else {
+    _ = try answers[1].get()
+    guard var token = try heartbeat.token(answers[2].get()) else {
       return Proven(token: nil, results: [])
     }
     var results: [PostgresResult] = []
-    for answer in answers.dropFirst(2) { results.append(try answer.get()) }
+    for answer in answers.dropFirst(head.count) { results.append(try answer.get()) }
     if asksSeen {
       guard let received = try results[statements.count].lsn(row: 0, column: 0) else {
         return Proven(token: nil, results: [])
@@ -226,7 +229,7 @@ final class ReadNode {
   /// What it means when a node answers and proves nothing.
   var noProof: String {
     origin == .warehouse
-      ? "no heartbeat has arrived there, or a table is in its first copy"
+      ? heartbeat.absence
       : "it is no standby with isolation READ COMMITTED: promoted, or not a replica's address"
   }
 

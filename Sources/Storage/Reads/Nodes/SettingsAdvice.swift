@@ -30,9 +30,13 @@ public enum SettingsAdvice {
     on connection: PostgresConnection,
     deadline: MonotonicTime
   ) async throws(PostgresError) -> [String] {
+    // In words that a warehouse of another make understands, too.
+    let names = rules(origin, hasReplicas).map(\.name) + [standby]
+    let places = names.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
     let result = try await connection.query(
-      "SELECT name, setting FROM pg_settings WHERE name = ANY (string_to_array($1, ','))",
-      [.text((rules(origin, hasReplicas).map(\.name) + [standby]).joined(separator: ","))],
+      "SELECT name, setting FROM pg_settings WHERE name IN (\(places))",
+      names.map { .text($0) },
+      resultFormat: .text,
       deadline: deadline
     )
     var settings: [String: String] = [:]

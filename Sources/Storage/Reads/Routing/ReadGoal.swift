@@ -7,6 +7,8 @@ struct ReadGoal: Equatable {
   var kind: ReadPlan.Kind
   /// What a replica or the warehouse must hold; nil when nothing they hold can be enough.
   var position: FreshnessToken?
+  /// Whether tokens are among what asks for that: an estimate will not do.
+  var hasFloor = false
 
   /// The goal of a read that comes in now.
   ///
@@ -39,6 +41,7 @@ struct ReadGoal: Equatable {
     case .strong: self.init(kind: .primary, position: nil)
     case .analytics(let bound):
       self.init(kind: .warehouse, position: ReadGoal.position(bound, ring, now, floor))
+      hasFloor = floor != nil
     case _ where requirement.includesStaged: self.init(kind: .budgetedPrimary, position: nil)
     case .atLeast: self.init(kind: .replicas(waits: true), position: floor)
     case .eventual(let bound):
@@ -55,7 +58,7 @@ struct ReadGoal: Equatable {
 
   /// Whether a proof is enough.
   func isMet(by proof: FreshnessToken) -> Bool {
-    guard let position else { return false }
+    guard let position, !hasFloor || !proof.isEstimated else { return false }
     return proof.identity == position.identity && proof.lsn >= position.lsn
   }
 

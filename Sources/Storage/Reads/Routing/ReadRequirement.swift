@@ -101,7 +101,7 @@ public struct ReadProof: Equatable, Sendable {
   public var origin: ReadOrigin
   /// Its name.
   public var node: String
-  /// Everything acknowledged up to here is in the answer.
+  /// Everything acknowledged up to here is in the answer, or likely to be where it is estimated.
   public var asOf: FreshnessToken
   /// Upper bound of the answer's age when it was read.
   public var staleness: Duration

@@ -10,12 +10,20 @@ public struct ReadNodeSettings: Sendable {
   public var origin: ReadOrigin
   /// Where it is.
   public var dsn: PostgresDSN
+  /// Of a warehouse.
+  public var feed: WarehouseFeed
 
   /// A node of these parts.
-  public init(name: String, origin: ReadOrigin, dsn: PostgresDSN) {
+  public init(
+    name: String,
+    origin: ReadOrigin,
+    dsn: PostgresDSN,
+    feed: WarehouseFeed = .subscription
+  ) {
     self.name = name
     self.origin = origin
     self.dsn = dsn
+    self.feed = feed
   }
 }
 
@@ -35,6 +43,8 @@ public final class ReadRouter {
   private let loop: EventLoop
   /// Whether there is a replica beside the primary.
   let hasReplicas: Bool
+  /// What feeds the warehouse, also when there is none.
+  let warehouseFeed: WarehouseFeed
 
   /// How long a read waits for a replica that lacks what it needs.
   private static let waitMax: Duration = .milliseconds(50)
@@ -59,11 +69,12 @@ public final class ReadRouter {
     self.loop = loop
     self.primary = PrimarySource(primary)
     self.nodes = nodes.map {
-      ReadNode($0.name, $0.origin, $0.dsn, connections: connections, loop: loop, log: log)
+      ReadNode($0, connections: connections, loop: loop, log: log)
     }
     watches = self.nodes.map { NodeWatch($0, loop) }
     clock = LSNClock(primaryDSN, loop: loop, log: log)
     hasReplicas = nodes.contains { $0.origin == .replica }
+    warehouseFeed = nodes.first { $0.origin == .warehouse }?.feed ?? .subscription
     budget = FallbackBudget(connections: connections, hasReplicas: hasReplicas)
     #if SLUICE_FAULT_ROUTE_ON_LAG
     clock.gauge = LagGauge(self.nodes)
@@ -160,13 +171,17 @@ public final class ReadRouter {
   /// Runs the statements of one read, all on the same node.
   ///
   /// - Throws: `.postgres`, `.notPrimary`, `.unprovableSnapshot`, `.noAnalyticsSource`,
-  ///   `.primarySilent`, `.fallbackBudgetSpent`, the token errors.
+  ///   `.floorsUnprovable`, `.noveltyUnknown`, `.primarySilent`, `.fallbackBudgetSpent`, the token
+  ///   errors.
   public func read(
     _ statements: [PostgresStatement],
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
   ) async throws(StorageError) -> ReadAnswer {
     let goal = try ReadGoal(requirement, clock.ring, now: loop.now)
+    if goal.kind == .warehouse, requirement.isMonotonic, !warehouseFeed.isPostgreSQL {
+      throw .noveltyUnknown
+    }
     var course = Course(ReadPlan(goal.kind, allowsDegraded: requirement.allowsDegraded))
     while true {
       switch course.plan.next(situation(goal)) {
@@ -195,7 +210,7 @@ public final class ReadRouter {
           guard error.isOfOneNode else { throw error }
           course.last = error
         }
-      case .fail(let refusal): throw refused(refusal, course.last)
+      case .fail(let refusal): throw refused(refusal, goal, course.last)
       }
     }
   }
@@ -320,7 +335,11 @@ public final class ReadRouter {
     return answer
   }
 
-  private func refused(_ refusal: ReadPlan.Refusal, _ last: StorageError) -> StorageError {
+  private func refused(
+    _ refusal: ReadPlan.Refusal,
+    _ goal: ReadGoal,
+    _ last: StorageError
+  ) -> StorageError {
     switch refusal {
     case .primarySilent:
       statistics.silenceRefusals += 1
@@ -328,7 +347,8 @@ public final class ReadRouter {
     case .budgetSpent:
       statistics.budgetRefusals += 1
       return .fallbackBudgetSpent
-    case .noWarehouse: return .noAnalyticsSource
+    case .noWarehouse:
+      return goal.hasFloor && warehouseFeed == .unordered ? .floorsUnprovable : .noAnalyticsSource
     case .lastError: return last
     }
   }
