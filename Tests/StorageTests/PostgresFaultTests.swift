@@ -169,7 +169,8 @@ struct PostgresFaultTests {
           DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; \
           END; END LOOP; END $$
           """,
-          deadline: soon(.milliseconds(50))
+          // Long enough for it to be inside of the loop, also beside much else.
+          deadline: soon(.milliseconds(500))
         )
       }
       #expect(error == .timedOut(outcomeUnknown: true))
