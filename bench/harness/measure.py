@@ -19,18 +19,20 @@ def at_least(factor):
 NO_GOAL = Goal("", lambda ours, peer, ratio: None)
 
 
-def interleave(plan, arms, before=lambda: None):
-    """Runs every arm once unrecorded, then `plan.rounds` times in turn, in changing order.
+def interleave(plan, arms, before=lambda: None, times=1):
+    """Runs every arm once unrecorded, then `times` x `plan.rounds` in turn, in changing order.
 
     Neighbours share what the machine does at that time, so it is the ratio of a round that
-    counts. `arms` maps a name to a function; `before` runs before each, unmeasured.
+    counts. `arms` maps a name to a function; `before` runs before each, unmeasured. Short arms
+    want more rounds.
     """
     samples = {name: [] for name in arms}
     order = list(arms)
     shuffle = random.Random(1).shuffle
-    for number in range(plan.rounds + 1):
+    rounds = plan.rounds * times
+    for number in range(rounds + 1):
         for name in order:
-            kind = f"round {number} of {plan.rounds}" if number else "warm-up round"
+            kind = f"round {number} of {rounds}" if number else "warm-up round"
             plan.progress(f"{kind}: {name}")
             before()
             sample = arms[name]()

@@ -39,7 +39,8 @@ def durable(world, plan):
         "DURABLE, 10 % hot": flat_out(world, rows, base, hot=10),
         **copy_arms(world, rows, base),
     }
-    found = interleave(plan, arms, world.empty)
+    # An arm lasts little more than a second.
+    found = interleave(plan, arms, world.empty, times=2)
     ours, two = found["DURABLE"], found["COPY on 2 connections"]
     settings = {"rows": rows, "sessions": SESSIONS, "batch": 1000}
     results = [
@@ -156,12 +157,14 @@ def stored(world, plan, sizes=(0, 1_000_000, 10_000_000)):
     measure = flat_out(world, rows, base)
     plan.progress("warm-up")
     measure()
-    # Rounds fill up step by step: the sizes of one round are neighbours in time.
-    for number in range(plan.rounds):
+    # Rounds fill up step by step: the sizes of one round are neighbours in time. Twice as many, as
+    # each lasts less than a second.
+    rounds = 2 * plan.rounds
+    for number in range(rounds):
         world.empty()
         have = 0
         for size in sizes:
-            plan.progress(f"round {number + 1} of {plan.rounds}: {size:,} rows stored")
+            plan.progress(f"round {number + 1} of {rounds}: {size:,} rows stored")
             if size > have:
                 world.fill(size - have, base)
                 have = size

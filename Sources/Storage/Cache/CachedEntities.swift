@@ -27,7 +27,7 @@ final class CachedEntities {
   private let database: [UInt8]
   /// The proof of what was held up to a position.
   let proof: (FreshnessToken) -> ReadProof?
-  private let attribute: (UInt32, Int32) -> CatalogAttribute?
+  private let attributes: (Int32) -> (UInt32) -> CatalogAttribute?
   /// Ids of names.
   var names = EntityNames()
 
@@ -36,15 +36,15 @@ final class CachedEntities {
   /// - Parameters:
   ///   - cache: of the worker.
   ///   - databaseID: 16 bytes that name the database.
-  ///   - attribute: `Catalog.attribute(_:of:)`.
+  ///   - attributes: those of a tenant that are known.
   ///   - proof: `ReadRouter.proof(ofCached:)`.
   init(
     _ cache: ReadCache,
     databaseID: [UInt8],
-    attribute: @escaping (UInt32, Int32) -> CatalogAttribute?,
+    attributes: @escaping (Int32) -> (UInt32) -> CatalogAttribute?,
     proof: @escaping (FreshnessToken) -> ReadProof?
   ) {
-    self.attribute = attribute
+    self.attributes = attributes
     self.cache = cache
     // Half of it tells the databases of one cluster apart.
     database = Array(databaseID.prefix(8))
@@ -177,7 +177,7 @@ final class CachedEntities {
 
   /// The entity that an entry holds; nil when it cannot be read here.
   func entity(_ value: [UInt8], of tenant: Int32) -> HotEntity? {
-    HotEntity(cached: value) { attribute($0, tenant) }
+    HotEntity(cached: value, attributes(tenant))
   }
 
   /// What the entry of a name holds.

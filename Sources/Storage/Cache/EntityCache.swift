@@ -62,7 +62,10 @@ final class EntityCache {
     entities = CachedEntities(
       cache,
       databaseID: settings.databaseID,
-      attribute: { [unowned catalog] in catalog.attribute($0, of: $1) },
+      attributes: { [unowned catalog] tenant in
+        let known = catalog.attributes(of: tenant)
+        return { known[$0] }
+      },
       proof: { [unowned router] in router.proof(ofCached: $0) }
     )
     router.onSample = { [cache] in cache.observe($0, at: $1) }

@@ -57,6 +57,11 @@ public final class Catalog {
     names.attribute(id, of: tenant)
   }
 
+  /// All that are known of a tenant, for who looks many of them up.
+  func attributes(of tenant: Int32) -> [UInt32: CatalogAttribute] {
+    names.attributes(of: tenant)
+  }
+
   // MARK: Names to ids
 
   /// Ids of entities in the order of their keys; unknown ones are created unless `existingOnly`.

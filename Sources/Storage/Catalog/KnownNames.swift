@@ -37,6 +37,10 @@ struct KnownNames {
     tenants[tenant]?.attributes[id]
   }
 
+  func attributes(of tenant: Int32) -> [UInt32: CatalogAttribute] {
+    tenants[tenant]?.attributes ?? [:]
+  }
+
   /// Those of these names that are known; looks at every attribute of the tenant.
   func attributes(named wanted: Set<String>, of tenant: Int32) -> [String: CatalogAttribute] {
     var found: [String: CatalogAttribute] = [:]

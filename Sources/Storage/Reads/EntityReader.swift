@@ -277,12 +277,11 @@ public struct EntityReader {
     _ tenant: Int32,
     _ unknown: inout Set<UInt32>
   ) throws(StorageError) -> [HotEntity] {
+    let attributes = catalog.attributes(of: tenant)
     var entities: [HotEntity] = []
     entities.reserveCapacity(rows.count)
     for row in rows {
-      entities.append(
-        try HotEntity(result, row: row, unknown: &unknown) { catalog.attribute($0, of: tenant) }
-      )
+      entities.append(try HotEntity(result, row: row, unknown: &unknown) { attributes[$0] })
     }
     return entities
   }

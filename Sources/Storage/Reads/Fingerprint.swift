@@ -27,28 +27,32 @@ enum ByteWriter {
 
 /// Takes numbers and texts out of bytes, nil past the end.
 struct ByteReader {
-  private var bytes: ArraySlice<UInt8>
+  private let bytes: ArraySlice<UInt8>
+  /// How many have been read.
+  ///
+  /// The slice stays as it is: to cut it for each read would cost more than the reading.
+  private var position = 0
 
   init(_ bytes: ArraySlice<UInt8>) { self.bytes = bytes }
 
-  var isAtEnd: Bool { bytes.isEmpty }
+  var isAtEnd: Bool { position == bytes.count }
 
-  mutating func integer<T: FixedWidthInteger>(_ type: T.Type) -> T? {
-    let count = T.bitWidth / 8
-    guard bytes.count >= count else { return nil }
-    defer { bytes = bytes.dropFirst(count) }
-    return bytes.prefix(count).reduce(0) { $0 << 8 | T(truncatingIfNeeded: $1) }
+  mutating func integer<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type) -> T? {
+    let end = position + T.bitWidth / 8
+    guard bytes.count >= end else { return nil }
+    defer { position = end }
+    return unsafe bytes.span.bytes.extracting(position..<end).bigEndian()
   }
 
   /// So many bytes; nil when there are fewer.
   mutating func bytes(_ count: Int) -> ArraySlice<UInt8>? {
-    guard bytes.count >= count else { return nil }
-    defer { bytes = bytes.dropFirst(count) }
-    return bytes.prefix(count)
+    guard bytes.count - position >= count else { return nil }
+    defer { position += count }
+    return bytes.dropFirst(position).prefix(count)
   }
 
   mutating func rest() -> ArraySlice<UInt8> {
-    defer { bytes = [] }
-    return bytes
+    defer { position = bytes.count }
+    return bytes.dropFirst(position)
   }
 }

@@ -122,7 +122,7 @@ struct CachedEntitiesTests {
       cached = CachedEntities(
         world.caches[0],
         databaseID: [UInt8](repeating: database, count: 16),
-        attribute: { id, _ in CachedEntitiesTests.attribute(id) },
+        attributes: { _ in { CachedEntitiesTests.attribute($0) } },
         proof: { Shop.proof(.cache, $0, .hit) }
       )
     }
