@@ -8,6 +8,7 @@ from framing import Wire
 
 import wire_tests  # noqa: F401
 import call_tests  # noqa: F401
+import injection_tests  # noqa: F401
 import self_check
 import session_tests  # noqa: F401
 import stop_tests  # noqa: F401
