@@ -12,25 +12,19 @@ struct UpsertStatement {
     /// The cheapest way that may take all of a group: values of hot attributes that are there, each
     /// attribute of an entity once.
     init(_ upserts: [Upsert]) {
-      var seen: Set<Place> = []
+      var seen: Set<HotValues.Key> = []
       let isPlain = upserts.allSatisfy { upsert in
         upsert.isHot
-          && upsert.values.allSatisfy {
-            $0.value != nil
-              && seen.insert(Place(upsert.tenant, upsert.entityID, $0.attributeID)).inserted
+          && upsert.values.allSatisfy { value in
+            let key = HotValues.Key(
+              tenant: upsert.tenant,
+              entity: upsert.entityID,
+              attribute: value.attributeID
+            )
+            return value.value != nil && seen.insert(key).inserted
           }
       }
       self = isPlain ? .newest : .any
-    }
-
-    private struct Place: Hashable {
-      let tenant: Int32
-      let attribute: UInt32
-      let entity: Int64
-
-      init(_ tenant: Int32, _ entity: Int64, _ attribute: UInt32) {
-        (self.tenant, self.attribute, self.entity) = (tenant, attribute, entity)
-      }
     }
   }
 

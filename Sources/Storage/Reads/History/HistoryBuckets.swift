@@ -72,20 +72,14 @@ public struct HistoryBuckets: Equatable, Sendable {
       firsts.append(figures[3])
       lasts.append(figures[4])
       if hasDeviation { deviations.append(figures[5]) }
-      guard isOfWarehouse else {
+      if isOfWarehouse {
+        let neighbours = Array(figures.suffix(2 * percentileCount))
+        percentiles += aggregate.percentiles.enumerated().map { index, fraction in
+          let (low, high) = (neighbours[2 * index], neighbours[2 * index + 1])
+          return PortablePercentile.value(fraction, count: plain, low: low, high: high)
+        }
+      } else {
         percentiles += figures.suffix(percentileCount)
-        if hasIntegers { try integers.append(result, row: row, column: exact) }
-        continue
-      }
-      let neighbours = figures.suffix(2 * percentileCount)
-      for (fraction, place) in zip(
-        aggregate.percentiles,
-        stride(from: neighbours.startIndex, to: neighbours.endIndex, by: 2)
-      ) {
-        let (low, high) = (neighbours[place], neighbours[place + 1])
-        percentiles.append(
-          PortablePercentile.value(fraction, count: plain, low: low, high: high)
-        )
       }
       if hasIntegers { try integers.append(result, row: row, column: exact) }
     }

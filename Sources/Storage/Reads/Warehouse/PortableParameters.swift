@@ -1,3 +1,5 @@
+internal import Glibc
+
 // Values of statements that PostgreSQL and Redshift both run.
 
 /// Parameters in text form, with their types in the statement: binary forms differ between servers.
@@ -81,19 +83,14 @@ struct CivilDate: Equatable {
 
   /// Days since 1970-01-01.
   ///
-  /// Source: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms"; years begin in March there,
-  /// so that the leap day is the last, and repeat every 400.
+  /// Source: gmtime_r(3), whose calendar is this one.
   init(days: Int64) {
-    let shifted = days + 719_468
-    let era = BucketGrid.start(of: shifted, width: 146_097) / 146_097
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra =
-      (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shiftedMonth = (5 * dayOfYear + 2) / 153
-    day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
-    month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-    year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+    var seconds = time_t(days * 86_400)
+    var parts = unsafe tm()
+    unsafe gmtime_r(&seconds, &parts)
+    year = unsafe Int64(parts.tm_year) + 1_900
+    month = unsafe Int64(parts.tm_mon) + 1
+    day = unsafe Int64(parts.tm_mday)
   }
 
   /// Such as "2024-01-31".

@@ -11,13 +11,7 @@ extension Migration {
       -- code (10 ms a call).
       ALTER FUNCTION sluice.stage_group(text, integer[], uuid[], bigint[], bigint[], bigint[],
         bigint[], integer[], bigint[], smallint[])
-        SET plan_cache_mode = force_generic_plan;
-      ALTER FUNCTION sluice.stage_group(text, integer[], uuid[], bigint[], bigint[], bigint[],
-        bigint[], integer[], bigint[], smallint[])
-        SET enable_seqscan = off;
-      ALTER FUNCTION sluice.stage_group(text, integer[], uuid[], bigint[], bigint[], bigint[],
-        bigint[], integer[], bigint[], smallint[])
-        SET jit = off;
+        SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off;
       """#
   )
 }
