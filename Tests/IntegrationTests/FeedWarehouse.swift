@@ -4,11 +4,11 @@ import Testing
 
 /// A database that has nothing of PostgreSQL's own, and gets its rows when a test says so.
 ///
-/// No functions, no partitions, and types that Redshift has, too.
+/// No partitions, types that Redshift has, too, and of functions those that docs/reads.md names.
 struct FeedWarehouse: Sendable {
   let database: Database
 
-  /// As docs/reads.md names them.
+  /// As docs/reads.md names them; the stack's databases compare texts by their bytes, as Redshift.
   private static let tables = """
     CREATE SCHEMA sluice;
     CREATE TABLE sluice.heartbeat (
@@ -24,6 +24,23 @@ struct FeedWarehouse: Sendable {
       label varchar(65535), document varchar(65535));
     GRANT USAGE ON SCHEMA sluice TO sluice;
     GRANT SELECT ON ALL TABLES IN SCHEMA sluice TO sluice;
+    """
+
+  /// What docs/reads.md gives for Redshift, in PostgreSQL's words: its own function of this name
+  /// wants another type.
+  private static let functions = """
+    CREATE FUNCTION sluice.hot_label(varchar(65535), varchar(10)) RETURNS varchar(65535)
+      IMMUTABLE AS $$ SELECT json_extract_path_text(CAST($1 AS json), $2) $$ LANGUAGE sql;
+    CREATE FUNCTION sluice.hot_document(varchar(65535), varchar(10)) RETURNS varchar(65535)
+      IMMUTABLE AS $$ SELECT CAST(json_extract_path(CAST($1 AS json), $2) AS text) $$ LANGUAGE sql;
+    CREATE FUNCTION sluice.hot_number(varchar(65535), varchar(10)) RETURNS double precision
+      IMMUTABLE AS $$ SELECT CAST(sluice.hot_label($1, $2) AS double precision) $$ LANGUAGE sql;
+    CREATE FUNCTION sluice.hot_integer(varchar(65535), varchar(10)) RETURNS bigint
+      IMMUTABLE AS $$ SELECT CAST(sluice.hot_label($1, $2) AS bigint) $$ LANGUAGE sql;
+    CREATE FUNCTION sluice.hot_flag(varchar(65535), varchar(10)) RETURNS boolean
+      IMMUTABLE AS $$ SELECT sluice.hot_label($1, $2) = 'true' $$ LANGUAGE sql;
+    CREATE FUNCTION sluice.same_document(varchar(65535), varchar(65535)) RETURNS boolean
+      IMMUTABLE AS $$ SELECT CAST($1 AS jsonb) = CAST($2 AS jsonb) $$ LANGUAGE sql;
     """
 
   private static let columns = [
@@ -49,6 +66,9 @@ struct FeedWarehouse: Sendable {
     }
     try await warehouse.database.drop()
   }
+
+  /// Gives it the functions that lists need.
+  func addFunctions() async throws { try await database.sql(FeedWarehouse.functions) }
 
   /// Copies everything, the heartbeat first, in one transaction.
   func feed(from primary: Database) async throws {

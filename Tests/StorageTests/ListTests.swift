@@ -75,16 +75,25 @@ struct ListTests {
     return [.comparison(attributeID: attribute, relation, value)]
   }
 
+  /// Who answers.
+  enum Place: CaseIterable {
+    case primary
+    case primaryWithIndexes
+    case warehouse
+
+    var feed: WarehouseFeed? { self == .warehouse ? .ordered : nil }
+  }
+
   @Test(
-    "conditions mean what they say: random ones against the same in Swift, also with indexes",
+    "conditions mean what they say, wherever they are asked: random ones against the same in Swift",
     arguments: [UInt64(1), 2, 3],
-    [false, true]
+    Place.allCases
   )
-  func conditions(seed: UInt64, isIndexed: Bool) async throws {
-    try await UpsertWorld.run { world in
+  func conditions(seed: UInt64, place: Place) async throws {
+    try await UpsertWorld.run(feed: place.feed) { world in
       var random = SplitMix(seed: seed)
       let held = try await ListTests.fill(world, &random)
-      if isIndexed { try await world.readers.database.indexAll() }
+      if place == .primaryWithIndexes { try await world.readers.database.indexAll() }
       for _ in 0..<100 {
         let filter = EntityFilter(ListTests.filter(3, &random))
         let expected = held.keys.filter { FilterModel.holds(filter, held[$0] ?? [:]) }
@@ -94,9 +103,12 @@ struct ListTests {
     }
   }
 
-  @Test("every order, in pages of every size, shows each entity once")
-  func orders() async throws {
-    try await UpsertWorld.run { world in
+  @Test(
+    "every order, in pages of every size, shows each entity once",
+    arguments: Readers.sources
+  )
+  func orders(feed: WarehouseFeed?) async throws {
+    try await UpsertWorld.run(feed: feed) { world in
       var random = SplitMix(seed: 7)
       let held = try await ListTests.fill(world, &random)
       for attribute: UInt32? in [nil, 1, 2, 4] {
@@ -115,9 +127,12 @@ struct ListTests {
     }
   }
 
-  @Test("a condition that makes no sense is refused, with the step that does not")
-  func refused() async throws {
-    try await UpsertWorld.run { world in
+  @Test(
+    "a condition that makes no sense is refused, with the step that does not",
+    arguments: Readers.sources
+  )
+  func refused(feed: WarehouseFeed?) async throws {
+    try await UpsertWorld.run(feed: feed) { world in
       let one = EntityFilter.Step.comparison(attributeID: 1, .exists, nil)
       var cases: [([EntityFilter.Step], StorageError)] = [
         ([.not], .badFilter(step: 0, .tooFewOperands)),
@@ -164,9 +179,12 @@ struct ListTests {
     }
   }
 
-  @Test("a document that could be stored is one to compare with, however deep or large it is")
-  func documents() async throws {
-    try await UpsertWorld.run { world in
+  @Test(
+    "a document that could be stored is one to compare with, however deep or large it is",
+    arguments: Readers.sources
+  )
+  func documents(feed: WarehouseFeed?) async throws {
+    try await UpsertWorld.run(feed: feed) { world in
       let documents = [
         " null ", "\"\\u0001\"", "1e131071", "-1e-16383",
         String(repeating: "[", count: 128) + String(repeating: "]", count: 128),
@@ -183,9 +201,12 @@ struct ListTests {
     }
   }
 
-  @Test("a page token that was altered, or is of another list, is refused")
-  func tokens() async throws {
-    try await UpsertWorld.run { world in
+  @Test(
+    "a page token that was altered, or is of another list, is refused",
+    arguments: Readers.sources
+  )
+  func tokens(feed: WarehouseFeed?) async throws {
+    try await UpsertWorld.run(feed: feed) { world in
       let filter = EntityFilter([.comparison(attributeID: 4, .prefix, .label("a"))])
       let list = EntityList(
         tenant: 1,
@@ -255,7 +276,7 @@ extension UpsertWorld {
       pageToken: token,
       limit: limit,
       bytesMax: 1 << 20,
-      ReadRequirement(.strong),
+      readers.requirement,
       deadline: soon()
     )
   }

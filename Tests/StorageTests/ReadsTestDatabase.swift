@@ -32,8 +32,15 @@ final class TestDatabase {
   }
 
   /// Makes a database with the schema in it, runs `body` and drops it.
+  ///
+  /// - Parameters:
+  ///   - migrated: whether the schema is there.
+  ///   - isEnglish: whether its texts are ordered as a dictionary does, and not by their bytes.
+  ///   - body: the test.
+  /// - Throws: what the test throws.
   static func run(
     migrated: Bool = true,
+    isEnglish: Bool = false,
     _ body: @escaping @Sendable (TestDatabase) async throws -> Void
   ) async throws {
     let name = "reads_test_\(UInt64.random(in: 0...UInt64.max))"
@@ -45,7 +52,12 @@ final class TestDatabase {
         deadline: soon()
       )
       defer { admin.close() }
-      _ = try await admin.script("CREATE DATABASE \(name) OWNER sluice", deadline: soon())
+      // Older servers have no databases of another order than their machine's locales.
+      let version = try await admin.query("SHOW server_version_num", deadline: soon())
+      let hasOrders = Int(version.text(row: 0, column: 0) ?? "") ?? 0 >= 150_000
+      let order =
+        isEnglish && hasOrders ? "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'" : ""
+      _ = try await admin.script("CREATE DATABASE \(name) OWNER sluice \(order)", deadline: soon())
       let dsn = try PostgresTestServer.dsn.setting("dbname", to: name)
       let connection = try await PostgresConnection.connect(
         to: dsn,

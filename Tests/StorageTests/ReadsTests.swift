@@ -16,14 +16,15 @@ struct Readers {
   /// Runs `body` with readers over a database of its own.
   ///
   /// - Parameters:
-  ///   - feed: not nil when the database is the warehouse, too, with its heartbeat as the proof.
+  ///   - feed: not nil when the database is the warehouse, too, with its heartbeat as the proof,
+  ///     and with an order of texts of its own.
   ///   - body: the test.
   /// - Throws: what the test throws.
   static func run(
     feed: WarehouseFeed? = nil,
     _ body: @escaping @Sendable (Readers) async throws -> Void
   ) async throws {
-    try await TestDatabase.run { database in
+    try await TestDatabase.run(isEnglish: feed != nil) { database in
       let pool = database.pool()
       var readers = Readers(
         database: database,

@@ -128,7 +128,9 @@ test_everything() {
   refuses "sluice migrate" "$stack" subscribe --dir "$dir"
   query "$SLUICE_PRIMARY_DSN" -c "$toy_schema"
   "$stack" subscribe --dir "$dir" 2>"$work/log" || fail "subscribe: $(<"$work/log")"
+  query "$SLUICE_PRIMARY_DSN" -c 'CREATE FUNCTION sluice.seven() RETURNS int LANGUAGE sql AS $$ SELECT 7 $$'
   "$stack" subscribe --dir "$dir" 2>"$work/log" || fail "second subscribe: $(<"$work/log")"
+  expect "a function of a later migration" "$(query "$SLUICE_WAREHOUSE_DSN" -c 'SELECT sluice.seven()')" 7
   query "$SLUICE_PRIMARY_DSN" -c "INSERT INTO sluice.entity_values (number) VALUES (7)" \
     -c "UPDATE sluice.tenants SET name = 'b'" -c 'INSERT INTO sluice.rejected_values VALUES (1)' \
     -c 'DELETE FROM sluice.rejected_values'

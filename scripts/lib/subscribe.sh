@@ -80,6 +80,15 @@ copy_schema() {
     die "could not copy the schema to the warehouse"
 }
 
+# Brings functions that a migration added or changed since to the warehouse.
+copy_functions() {
+  sql primary sluice -c "SELECT pg_get_functiondef(oid) || ';' FROM pg_proc
+      WHERE pronamespace = 'sluice'::regnamespace AND prokind IN ('f', 'p') ORDER BY oid" |
+    "$pg_bin/psql" -XqAt -v ON_ERROR_STOP=1 --single-transaction -o /dev/null \
+      -d "host=$run port=$(port_of warehouse) user=postgres dbname=sluice" 9>&- ||
+    die "could not copy functions to the warehouse; start it anew with 'stack subscribe --fresh'"
+}
+
 # Brings an existing subscription back after a start of the servers: after a change of ports it looks
 # for the primary in the wrong place.
 resume_subscription() {
@@ -120,6 +129,8 @@ subscribe() {
     copy_schema
   elif [[ $(sql primary sluice -c "$columns_query") != "$(sql warehouse sluice -c "$columns_query")" ]]; then
     die "the warehouse has an older schema; start it anew with 'stack subscribe --fresh'"
+  else
+    copy_functions
   fi
 
   if has_subscription; then

@@ -38,7 +38,7 @@ extension Status {
     case .noListThere:
       self = Status(
         .unimplemented,
-        "this warehouse is not PostgreSQL: it answers reads of entities and history, and no lists",
+        "this warehouse lacks functions that lists need: its operator finds them in docs/reads.md",
         reason: "LIST_NOT_ON_THIS_WAREHOUSE"
       )
     case .primarySilent:

@@ -209,9 +209,6 @@ public struct EntityReader {
     _ requirement: ReadRequirement,
     deadline: MonotonicTime
   ) async throws(StorageError) -> (entities: [HotEntity], hasMore: Bool, proof: ReadProof) {
-    guard !requirement.isOfWarehouse || router.warehouseFeed.isPostgreSQL else {
-      throw .noListThere
-    }
     let position = try list.position(pageToken)
     try await catalog.learn(
       tenant: list.tenant,
@@ -224,16 +221,42 @@ public struct EntityReader {
       // It may have been made hot a moment ago; otherwise the read is refused.
       try await catalog.refresh(deadline: deadline)
     }
-    let statement = try EntityListStatement(list, position, limit: limit, bytesMax: bytesMax) {
-      catalog.attribute($0, of: list.tenant)
-    }
-    let answer = try await router.read([statement.statement], requirement, deadline: deadline)
+    let answer = try await page(list, position, limit, bytesMax, requirement, deadline)
     let result = answer.results[0]
     try EntityReader.checkFirst(result, bytesMax)
     let rows = 0..<min(result.rowCount, limit)
     let found = try EntityReader.found(result)
     let entities = try await decoded(result, rows, list.tenant, deadline)
     return (entities, found > rows.count, answer.proof)
+  }
+
+  private func page(
+    _ list: EntityList,
+    _ position: EntityListPosition?,
+    _ limit: Int,
+    _ bytesMax: Int,
+    _ requirement: ReadRequirement,
+    _ deadline: MonotonicTime
+  ) async throws(StorageError) -> ReadAnswer {
+    let attributes = catalog.attributes(of: list.tenant)
+    guard requirement.isOfWarehouse else {
+      let page = try EntityListStatement(list, position, limit: limit, bytesMax: bytesMax) {
+        attributes[$0]
+      }
+      return try await router.read([page.statement], requirement, deadline: deadline)
+    }
+    let page = try PortableListStatement(list, position, limit: limit, bytesMax: bytesMax) {
+      attributes[$0]
+    }
+    do {
+      return try await router.read([page.statement], requirement, deadline: deadline)
+    } catch {
+      // It has no such function.
+      guard case .postgres(.server(let refusal)) = error, refusal.sqlstate == "42883" else {
+        throw error
+      }
+      throw .noListThere
+    }
   }
 
   private static func found(_ result: PostgresResult) throws(StorageError) -> Int {

@@ -15,7 +15,7 @@ public enum StorageError: Error, Equatable, Sendable {
   /// ANALYTICS was asked for by a monotonic reader, and nothing tells how new at most the warehouse
   /// is.
   case noveltyUnknown
-  /// The warehouse has no form of the newest values that lists could be made from.
+  /// The warehouse lacks the functions that take values out of a projection.
   case noListThere
   /// Nothing has been heard of the primary for a while: how old other nodes are cannot be proven.
   case primarySilent

@@ -18,6 +18,7 @@ public enum Migrations {
   public static let all: [Migration] = [
     .tables, .partitions, .catalog, .producers, .staging, .operations, .upserts,
     .hotValues, .cooling, .newestUpserts, .stagingPlan,
+    .warehouseDocuments,
   ]
 
   /// What to run, in order.

@@ -84,6 +84,18 @@ public struct EntityOrder: Equatable, Sendable {
     self.attributeID = attributeID
     self.isDescending = isDescending
   }
+
+  /// Checks that its attribute has an order.
+  ///
+  /// - Parameter attribute: what is known of it; nil when there is none.
+  /// - Returns: the attribute's type.
+  /// - Throws: `.orderNotFound`, `.attributeNotHot`, `.notOrderable`.
+  func type(of attribute: CatalogAttribute?) throws(StorageError) -> ValueType {
+    guard let attribute else { throw .orderNotFound }
+    guard attribute.isHot else { throw .attributeNotHot(step: nil) }
+    guard HotExpression.isOrdered(attribute.type) else { throw .notOrderable }
+    return attribute.type
+  }
 }
 
 /// What is wrong with a step of a condition.

@@ -100,10 +100,7 @@ private struct ListOrder {
       text = "e.external_key\(order.isDescending ? " DESC" : "")"
       return
     }
-    guard let found = attribute(id) else { throw .orderNotFound }
-    guard found.isHot else { throw .attributeNotHot(step: nil) }
-    let type = found.type
-    guard HotExpression.isOrdered(type) else { throw .notOrderable }
+    let type = try order.type(of: attribute(id))
     self.attribute = (id, type)
     isComplete = required.contains(id)
     let terms =

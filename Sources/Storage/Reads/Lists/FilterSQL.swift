@@ -11,6 +11,24 @@ struct NumberedParameters {
   }
 }
 
+/// Writes comparisons in words of a server, and keeps their values as its parameters.
+protocol ComparisonWriter {
+  /// A comparison of the newest value of an attribute.
+  ///
+  /// - Parameters:
+  ///   - id: of the attribute.
+  ///   - type: of the attribute, and of the value.
+  ///   - relation: one that the type has.
+  ///   - value: nil for `exists` alone.
+  /// - Returns: a condition that is NULL or false when there is no newest value.
+  mutating func comparison(
+    _ id: UInt32,
+    _ type: ValueType,
+    _ relation: EntityFilter.Relation,
+    _ value: StoredValue?
+  ) -> String
+}
+
 /// A condition that has been checked against the types of its attributes.
 struct FilterSQL {
   /// What stands behind WHERE.
@@ -30,12 +48,12 @@ struct FilterSQL {
   /// - Parameters:
   ///   - filter: the condition.
   ///   - attribute: what is known of one; nil when there is none.
-  ///   - parameters: takes the values.
+  ///   - writer: writes the comparisons, and takes the values.
   /// - Throws: `.attributeNotFound`, `.attributeNotHot`, `.badFilter`, with the step.
   init(
     _ filter: EntityFilter,
     attribute: (UInt32) -> CatalogAttribute?,
-    _ parameters: inout NumberedParameters
+    _ writer: inout some ComparisonWriter
   ) throws(StorageError) {
     var stack: [Term] = []
     for (index, step) in filter.steps.enumerated() {
@@ -47,7 +65,7 @@ struct FilterSQL {
         if let problem = FilterSQL.problem(type, relation, value) {
           throw .badFilter(step: index, problem)
         }
-        let text = FilterSQL.comparison(id, type, relation, value, &parameters)
+        let text = writer.comparison(id, type, relation, value)
         stack.append(Term(text: text, required: [id]))
       case .all(let count), .any(let count):
         guard count > 0, count <= stack.count else {
@@ -112,19 +130,21 @@ struct FilterSQL {
     case .prefix: return type == .label ? nil : .relationUnfit
     }
   }
+}
 
-  private static func comparison(
+/// In words that indexes on the projection serve.
+extension NumberedParameters: ComparisonWriter {
+  mutating func comparison(
     _ id: UInt32,
     _ type: ValueType,
     _ relation: EntityFilter.Relation,
-    _ value: StoredValue?,
-    _ parameters: inout NumberedParameters
+    _ value: StoredValue?
   ) -> String {
     guard let value else { return HotExpression.isThere(id, type) }
     if case .flag(let flag) = value {
       return HotExpression.isFlag(id, (relation == .equal) == flag)
     }
-    let parameter = parameters.add(HotExpression.parameter(value))
+    let parameter = add(HotExpression.parameter(value))
     let (sign, looserSign): (String, String?) =
       switch relation {
       case .exists: preconditionFailure("it has no value")
