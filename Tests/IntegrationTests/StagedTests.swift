@@ -70,6 +70,37 @@ extension Integration {
       }
     }
 
+    @Test(
+      "whether staging is still there is looked up when nothing is to be staged, not in between"
+    )
+    func lookedAfter() async throws {
+      try await Fixture.run { fixture in
+        _ = try await fixture.database.sql(
+          """
+          ALTER FUNCTION sluice.staging_incarnation() RENAME TO true_incarnation;
+          CREATE SEQUENCE sluice.looks;
+          GRANT ALL ON SEQUENCE sluice.looks TO PUBLIC;
+          CREATE FUNCTION sluice.staging_incarnation() RETURNS bigint LANGUAGE sql AS $$
+            SELECT nextval('sluice.looks'); SELECT sluice.true_incarnation() $$
+          """
+        )
+        var series = try await fixture.series()[0]
+        let producer = await fixture.producer(.staged)
+        for _ in 0..<50 {
+          let range = try await producer.send(series.columns(1))
+          try await producer.waitUntilStaged(range.upperBound)
+        }
+        let looks = "SELECT last_value FROM sluice.looks"
+        let between = try await fixture.database.count(looks)
+        #expect(between < 25)
+        try await eventually("it is looked up again") {
+          try await fixture.database.count(looks) > between
+        }
+        try await producer.finish()
+        try await fixture.expectExact([series])
+      }
+    }
+
     @Test("what a dead gateway had staged is adopted by another one, once")
     func adopted() async throws {
       try await Fixture.run { fixture in

@@ -5,12 +5,20 @@ internal import EventLoop
 
 /// The queue between sessions and the one task that writes; confined to the worker's loop.
 final class LaneQueue {
+  /// Why a sleep is over.
+  enum Wake {
+    /// Something is to be done.
+    case called
+    /// The limit has passed.
+    case timePassed
+  }
+
   private let loop: EventLoop
   private let isStaged: Bool
   private var filling: LaneGroup
   private var full = Deque<LaneGroup>()
   private var spares: [LaneGroup] = []
-  private var sleeper: CheckedContinuation<Void, Never>?
+  private var sleeper: CheckedContinuation<Wake, Never>?
   private var alarm: TimerID?
   private(set) var waitingBytes = 0
 
@@ -65,25 +73,26 @@ final class LaneQueue {
   }
 
   /// Sleeps until `wake()` or until `limit` has passed.
-  func sleep(atMost limit: Duration? = nil) async {
+  @discardableResult
+  func sleep(atMost limit: Duration? = nil) async -> Wake {
     precondition(sleeper == nil, "one task writes")
-    await withCheckedContinuation { continuation in
+    return await withCheckedContinuation { continuation in
       sleeper = continuation
       if let limit {
         alarm = loop.schedule(at: loop.now + limit) { [weak self] in
           self?.alarm = nil
-          self?.wake()
+          self?.wake(.timePassed)
         }
       }
     }
   }
 
   /// Wakes the writer if it sleeps.
-  func wake() {
+  func wake(_ reason: Wake = .called) {
     if let alarm { loop.cancel(alarm) }
     alarm = nil
     guard let continuation = sleeper else { return }
     sleeper = nil
-    continuation.resume()
+    continuation.resume(returning: reason)
   }
 }

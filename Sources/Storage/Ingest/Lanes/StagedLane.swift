@@ -108,9 +108,10 @@ public final class StagedLane: Lane {
     while !isAbandoned {
       guard let group = queue.take() else {
         guard !isEnding else { break }
-        guard await !tidyUp() else { continue }
-        // Once it has staged something it looks once a second whether that is still there.
-        await queue.sleep(atMost: segmentsGeneration >= 0 ? .seconds(1) : nil)
+        // Once it has staged something it looks after that, when nothing has come for a second: what
+        // came meanwhile would have to wait.
+        let wake = await queue.sleep(atMost: segmentsGeneration >= 0 ? .seconds(1) : nil)
+        while wake == .timePassed, queue.isEmpty, await tidyUp() {}
         continue
       }
       isWriting = true
