@@ -124,9 +124,15 @@ public actor SluiceClient {
     }
     request.read.floorTokens += Array(floors)
     request.read.isMonotonic = true
-    let response: Response = try await call(service, method, request, within: limit)
-    seen.note(response.freshness, sent: floors)
-    return response
+    do throws(ClientError) {
+      let response: Response = try await call(service, method, request, within: limit)
+      seen.note(response.freshness, sent: floors)
+      return response
+    } catch {
+      // That something is not there is an answer, too.
+      if case .status(let status) = error { seen.note(status.freshness, sent: floors) }
+      throw error
+    }
   }
 
   /// Forgets what a monotonic client has seen.

@@ -112,7 +112,7 @@ class Read:
     began: int
     ended: int
     seen: list
-    # Of answers with a proof; an error that says "not found" has none.
+    # The proof.
     source: int = 0
     node: str = ""
     as_of: bytes = b""
@@ -121,10 +121,6 @@ class Read:
     cache: int = 0
     # A reader that never goes back: which of its sessions.
     session: int | None = None
-
-    @property
-    def has_proof(self):
-        return bool(self.as_of)
 
 
 class Journal:

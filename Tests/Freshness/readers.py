@@ -23,6 +23,18 @@ def options(asked):
         floor_tokens=asked.floors, is_monotonic=asked.is_monotonic)
 
 
+def proof_in(error):
+    """The proof of an answer that something is not there."""
+    said = error.info.metadata
+    return read_pb2.Freshness(
+        source=read_pb2.Source.Value(f"SOURCE_{said['source'].upper()}"), node=said["node"],
+        as_of_token=bytes.fromhex(said["as_of_token"]),
+        staleness_bound_ms=int(said["staleness_bound_ms"]),
+        degraded=said["degraded"] == "true", waited_ms=int(said["waited_ms"]),
+        cache=read_pb2.CacheUse.Value(f"CACHE_USE_{said['cache'].upper()}"),
+        estimated=said["estimated"] == "true")
+
+
 # ---- The methods; each returns the proof and what was seen ----
 
 
@@ -172,16 +184,15 @@ class Reader(Client):
             return False
         except CallError as error:
             if error.reason == "ENTITY_NOT_FOUND" and method is get_entity:
-                freshness, seen = None, [Seen(entities[0], 0, 0)]
+                freshness, seen = proof_in(error), [Seen(entities[0], 0, 0)]
             else:
                 self.note(error)
                 self.fail(error)
                 return False
         read = Read(self.name, index, method.__name__, asked, began, now(), seen)
-        if freshness is not None:
-            read.source, read.node = freshness.source, freshness.node
-            read.as_of, read.bound_ms = freshness.as_of_token, freshness.staleness_bound_ms
-            read.degraded, read.cache = freshness.degraded, freshness.cache
+        read.source, read.node = freshness.source, freshness.node
+        read.as_of, read.bound_ms = freshness.as_of_token, freshness.staleness_bound_ms
+        read.degraded, read.cache = freshness.degraded, freshness.cache
         read.session = self.session
         self.world.journal.reads.append(read)
         self.conclude(read)
@@ -245,7 +256,7 @@ class MonotonicReader(Reader):
         return self.dice.sample(shared, len(shared))
 
     def conclude(self, read):
-        if read.has_proof and not read.degraded:
+        if not read.degraded:
             self.tokens = (read.as_of,)
 
     def fail(self, error):

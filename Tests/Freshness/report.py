@@ -45,10 +45,9 @@ class Verdict:
             write.acked is not None for entity in world.entities for write in entity.writes)
         self.reads = len(journal.reads)
         for read in journal.reads:
-            if read.has_proof:
-                name = SOURCES[read.source]
-                setattr(self, name, getattr(self, name) + 1)
-                self.degraded += read.degraded
+            name = SOURCES[read.source]
+            setattr(self, name, getattr(self, name) + 1)
+            self.degraded += read.degraded
         self.reasons = journal.count_errors()
         self.errors = len(journal.errors)
         self.notes = world.notes

@@ -37,9 +37,8 @@ class Violation:
             words += f" {read.asked.bound_ms} ms"
         if read.asked.level == AT_LEAST:
             words += f" {Token.of(read.asked.token)}"
-        if read.has_proof:
-            words += (f", from {read.node} ({SOURCES[read.source]}) as of {Token.of(read.as_of)},"
-                      f" at most {read.bound_ms} ms old")
+        words += (f", from {read.node} ({SOURCES[read.source]}) as of {Token.of(read.as_of)},"
+                  f" at most {read.bound_ms} ms old")
         words += ", degraded" if read.degraded else ""
         took = (read.ended - read.began) / MILLISECOND
         return f"{words}, took {took:.1f} ms: {self.detail}"
@@ -78,7 +77,7 @@ class Truth:
         # Survivors of an older timeline lie before its end, which the newer one goes on from.
         self.by_position = Steps(
             (token.lsn, number) for token, number in tokens
-            if identity and token.cluster == identity[0] and token.timeline <= identity[1])
+            if token.cluster == identity[0] and token.timeline <= identity[1])
 
 
 class Verifier:
@@ -148,8 +147,6 @@ class Verifier:
 
     def _check_claims(self, read):
         """What the proof says of itself."""
-        if not read.has_proof:
-            return
         asked, as_of = read.asked, Token.of(read.as_of)
         sources = {PRIMARY} if asked.with_staged else ALLOWED_SOURCES[asked.level]
         if read.source not in sources:
@@ -174,16 +171,14 @@ class Verifier:
         return [Token.of(token) for token in given if token]
 
     def _check_seen(self, read, seen):
-        # Of an answer without a proof nothing is owed that a failover may have lost.
-        identity = Token.of(read.as_of).identity if read.has_proof else None
-        truth = self._truth(seen.entity, identity)
+        truth = self._truth(seen.entity, Token.of(read.as_of).identity)
         if seen.low > len(seen.entity.writes) or (
                 seen.low and seen.entity.writes[seen.low - 1].began > read.ended):
             self._add("from the future", read, f"{seen.entity.key}: {seen.low}")
         if seen.low in truth.lost:
             self._add("a lost write on a timeline without it", read,
                       f"{seen.entity.key}: {seen.low}")
-        for rule, number in self._owed(read, seen.entity, truth):
+        for rule, number in self._owed(read, truth):
             if number > seen.high:
                 write = seen.entity.writes[number - 1]
                 self._add(rule, read, self._miss(read, seen, write))
@@ -199,25 +194,18 @@ class Verifier:
             text += f", {Token.of(write.token)}"
         return text
 
-    def _owed(self, read, entity, truth):
+    def _owed(self, read, truth):
         """Each rule with the number that it asks for."""
         asked = read.asked
-        if read.has_proof:
-            as_of = Token.of(read.as_of)
-            yield "staler than claimed", truth.by_ack.before(
-                read.began - read.bound_ms * MILLISECOND)
-            yield "not as of its token", self._held_up_to(as_of, read, truth)
-            if read.degraded:
-                return
-            for token in self._tokens(asked):
-                if token.identity == as_of.identity:
-                    yield "a token's writes are missing", self._held_up_to(token, read, truth)
-        elif asked.may_degrade:
+        as_of = Token.of(read.as_of)
+        yield "staler than claimed", truth.by_ack.before(
+            read.began - read.bound_ms * MILLISECOND)
+        yield "not as of its token", self._held_up_to(as_of, read, truth)
+        if read.degraded:
             return
-        elif self.failover is None:
-            for token in self._tokens(asked):
-                position = self._truth(entity, token.identity).by_position
-                yield "a token's writes are missing", position.up_to(token.lsn)
+        for token in self._tokens(asked):
+            if token.identity == as_of.identity:
+                yield "a token's writes are missing", self._held_up_to(token, read, truth)
         if asked.level == STRONG:
             yield "STRONG misses a write", truth.by_ack.before(read.began)
         elif asked.level in (EVENTUAL, ANALYTICS):
@@ -239,8 +227,6 @@ class Verifier:
 
     def _check_history(self, read, seen, truth):
         """All of it: no hole in what had to be there."""
-        if not read.has_proof:
-            return
         moment = read.began - read.bound_ms * MILLISECOND
         for write in truth.writes:
             if write.acked and write.acked < moment and write.number not in seen.numbers:

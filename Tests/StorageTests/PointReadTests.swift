@@ -193,7 +193,7 @@ struct PointReadTests {
         }
         return await group.reduce(into: []) { $0.append($1) }
       }
-      #expect(failures.count { $0 == .entityNotFound(index: 0) } == 1)
+      #expect(failures.count { if case .absentEntity = $0 { true } else { false } } == 1)
       #expect(failures.count { $0 == nil } == 2)
       #expect(reads.queryCount == 3)
     }

@@ -32,4 +32,34 @@ struct ReadNodeTests {
     #expect(before == "refused")
     #expect(after == "nothing has been heard of it yet")
   }
+
+  @Test(
+    "what a node fails is what its breaker counts: no errors of statements, no short patience",
+    .needsDatabases
+  )
+  func failures() async throws {
+    try await Readers.run(feed: .ordered) { readers in
+      func failures() -> [UInt64] { readers.router.status.map(\.failures) }
+      func ask(_ sql: String, _ patience: Duration) async {
+        for requirement in [ReadRequirement(.strong), readers.requirement] {
+          let error = await storageFailure { () throws(StorageError) in
+            try await readers.router.read(
+              [PostgresStatement(sql)],
+              requirement,
+              deadline: soon(patience)
+            )
+          }
+          #expect(error != nil)
+        }
+      }
+      #expect(failures() == [0, 0])
+      await ask("SELECT 1 / 0", .seconds(60))
+      await ask("SELECT pg_sleep(30)", .milliseconds(500))
+      #expect(failures() == [0, 0])
+      await ask("SELECT pg_sleep(30)", .milliseconds(1_500))
+      #expect(failures() == [1, 1])
+      await ask("SELECT pg_terminate_backend(pg_backend_pid())", .seconds(60))
+      #expect(failures() == [2, 2])
+    }
+  }
 }

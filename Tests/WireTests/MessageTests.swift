@@ -282,6 +282,31 @@ struct StatusTests {
     #expect(try status.encoded(arena: MessageArena()) == expected)
   }
 
+  @Test("the proof of an answer that something is not there comes back as it was")
+  func freshness() throws {
+    var status = Status(.notFound, "nothing", reason: "ENTITY_NOT_FOUND")
+    #expect(status.freshness == nil)
+    let proof = Freshness(
+      source: .replica,
+      node: "replica-1",
+      asOfToken: [0, 0x7f, 0xff],
+      stalenessBoundMilliseconds: 130,
+      degraded: true,
+      waitedMilliseconds: 7,
+      cache: .bypass,
+      estimated: false
+    )
+    status.add(proof)
+    let arena = MessageArena()
+    let sent = try withSpan(status.encoded(arena: arena)) { try Status(decoding: $0, arena: arena) }
+    #expect(sent.freshness == proof)
+    // What another gateway may send.
+    status.metadata = [KeyValue("source", "analytics"), KeyValue("as_of_token", "7")]
+    #expect(status.freshness == Freshness(source: .analytics))
+    status.metadata[0].value = "moon"
+    #expect(status.freshness == nil)
+  }
+
   @Test("an unknown code is UNKNOWN; details of other domains are skipped")
   func tolerant() throws {
     let status = try withSpan(hex("08 63  1a 05 0a 01 78 12 00")) {

@@ -44,7 +44,8 @@ def answer(number, at=350, level=EVENTUAL, bound=1000, claimed=None, source=REPL
                 as_of, claimed, **fields)
 
 def absent(**more):
-    return Read("r", 0, "get_entity", Asked(**more), 350 * MS, 351 * MS, [Seen(None, 0, 0)])
+    """What is not there is an answer like any other."""
+    return answer(0, **{"claimed": 260, **more})
 
 def finds(rules, *reads, **more):
     found = case(*reads, **more)
@@ -68,9 +69,11 @@ finds([STRONG_MISS, "staler than claimed"], answer(2, level=STRONG, source=PRIMA
 finds(["a source that the level does not allow"], answer(3, level=STRONG))
 finds(["a source that the level does not allow"], answer(3, level=ANALYTICS))
 finds(["a source that the level does not allow"], answer(3, source=WAREHOUSE))
-finds([STRONG_MISS], absent(level=STRONG))
-finds([], absent(level=STRONG, may_degrade=True), absent(level=EVENTUAL, bound_ms=260))
-finds(["EVENTUAL is older than asked for"], absent(level=EVENTUAL, bound_ms=240))
+finds([STRONG_MISS, "staler than claimed"], absent(level=STRONG, source=PRIMARY, claimed=0))
+finds([], absent(bound=260))
+finds(["staler than claimed"], absent(claimed=240))
+finds(["EVENTUAL is older than asked for", "older than asked for, by its own claim"],
+      absent(bound=240))
 # Tokens.
 MISSING, HELD = "a token's writes are missing", "a token that the answer does not hold"
 finds(["not as of its token"], answer(2, lsn=30))
@@ -81,7 +84,7 @@ finds([], answer(2, lsn=29, level=AT_LEAST, token=token(20)))
 finds([MISSING, HELD], answer(2, level=AT_LEAST, token=token(30)))
 finds([MISSING, HELD], answer(2, floors=(token(30),)))
 finds([MISSING, HELD], answer(2, written=token(30)))
-finds([MISSING], absent(level=AT_LEAST, token=token(10)))
+finds([HELD, MISSING], absent(level=AT_LEAST, token=token(10)))
 # The future, sessions, whole histories.
 finds([FUTURE], answer(3, at=250, claimed=0, lsn=30), answer(4, lsn=30))
 finds([FUTURE], answer(9, claimed=0, lsn=30))

@@ -132,7 +132,8 @@ struct  Sluice__V1__Node
    */
   uint64_t conflicts;
   /*
-   * Reads that it failed.
+   * Reads that it failed: it was gone or did not answer in time. Errors of a statement, conflicts and
+   * callers that left are none.
    */
   uint64_t failures;
   /*

@@ -31,7 +31,7 @@ typedef struct Sluice__V1__Value Sluice__V1__Value;
 typedef enum _Sluice__V1__ValueType {
   SLUICE__V1__VALUE_TYPE__VALUE_TYPE_UNSPECIFIED = 0,
   /*
-   * IEEE 754 double; NaN, infinities and -0.0 come back as they were
+   * IEEE 754 double; infinities and -0.0 come back as they were, NaN as a NaN (newest values and the warehouse keep no bits of it)
    */
   SLUICE__V1__VALUE_TYPE__VALUE_TYPE_NUMBER = 1,
   /*

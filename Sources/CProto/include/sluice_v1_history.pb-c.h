@@ -188,7 +188,8 @@ struct  Sluice__V1__AggregateHistoryRequest
  * them, fewer with stddev, percentiles or integers: OUT_OF_RANGE, TOO_MANY_BUCKETS.
  * Figures are doubles: integers beyond 2^53 are rounded, and exact in the columns that begin with
  * integer_. NaN counts, and may be first or last; the other figures leave it out and are NaN when
- * there is nothing else.
+ * there is nothing else. Of values with the same time the smallest is the first and the largest the
+ * last one.
  */
 struct  Sluice__V1__AggregateHistoryResponse
 {

@@ -67,7 +67,7 @@ struct  Sluice__V1__ReadOptions
   ProtobufCMessage base;
   Sluice__V1__ReadLevel level;
   /*
-   * For AT_LEAST: a token from an Ack, an upsert or an earlier answer. Opaque.
+   * For AT_LEAST, and refused at other levels: a token from an Ack, an upsert or an earlier answer. Opaque.
    */
   ProtobufCBinaryData token;
   /*

@@ -92,6 +92,9 @@ extension ReadRequirement {
   }
 
   private static func level(_ options: ReadOptions) throws(Status) -> Storage.ReadLevel {
+    guard options.token.isEmpty || options.level == .atLeast else {
+      throw .invalid("read.token", "is for level AT_LEAST; at others floor_tokens do the same")
+    }
     switch options.level {
     case .strong: return .strong
     case .atLeast:

@@ -69,6 +69,9 @@ extension Status {
       )
     case .entityNotFound(let index):
       self = .notFound("there is no such entity", "ENTITY_NOT_FOUND", field, index)
+    case .absentEntity(let proof):
+      self = Status(.entityNotFound(index: 0))
+      add(Freshness(proof))
     case .attributeNotFound(let index):
       self = .notFound("there is no such attribute", "ATTRIBUTE_NOT_FOUND", field, index)
     case .attributeTypeMismatch(let index, let existing):

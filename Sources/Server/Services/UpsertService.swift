@@ -178,7 +178,7 @@ extension Status {
     case .textNotUTF8: ("TEXT_NOT_UTF8", "is not UTF-8")
     case .textHasNUL: ("TEXT_HAS_NUL", "has a NUL")
     case .tooLong: ("TOO_LONG", "is too long")
-    case .notJSON: ("NOT_JSON", "is not JSON")
+    case .notJSON: ("NOT_JSON", "is not JSON that the database can keep")
     case .jsonTooDeep: ("JSON_TOO_DEEP", "is nested too deeply")
     case .refusedByDatabase: ("REFUSED_BY_DATABASE", "was refused by the database")
     }

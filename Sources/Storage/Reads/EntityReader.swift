@@ -25,7 +25,7 @@ public struct EntityReader {
 
   /// One entity and its newest values; without any, and version 0, when nothing was folded yet.
   ///
-  /// - Throws: `.entityNotFound`, `.unreadable`, and as `ReadRouter.read`.
+  /// - Throws: `.absentEntity`, `.unreadable`, and as `ReadRouter.read`.
   public func entity(
     _ key: Key,
     tenant: Int32,
@@ -52,7 +52,7 @@ public struct EntityReader {
       isPrepared: true
     )
     let answer = try await router.read([statement], requirement, deadline: deadline)
-    guard answer.results[0].rowCount == 1 else { throw .entityNotFound(index: 0) }
+    guard answer.results[0].rowCount == 1 else { throw .absentEntity(answer.proof) }
     let entities = try await decoded(answer.results[0], 0..<1, tenant, deadline)
     return (entities[0], answer.proof)
   }

@@ -159,11 +159,11 @@ public final class PointReads {
 
   /// What was found, for those who want nothing else.
   ///
-  /// - Throws: `.entityNotFound`.
+  /// - Throws: `.absentEntity`.
   static func existing(
     _ found: CachedEntities.Found
   ) throws(StorageError) -> (entity: HotEntity, proof: ReadProof) {
-    guard let entity = found.entity else { throw .entityNotFound(index: 0) }
+    guard let entity = found.entity else { throw .absentEntity(found.proof) }
     return (entity, found.proof)
   }
 

@@ -31,6 +31,8 @@ public enum StorageError: Error, Equatable, Sendable {
   case badPageToken
   /// There is no such entity; `index` is its place in a request for many.
   case entityNotFound(index: Int)
+  /// The entity that a read asked for does not exist where and when the proof says.
+  case absentEntity(ReadProof)
   /// There is no such attribute; `index` is its place in a request for many.
   case attributeNotFound(index: Int)
   /// The attribute exists with another type.

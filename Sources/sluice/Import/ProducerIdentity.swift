@@ -1,5 +1,6 @@
 internal import Client
 internal import Glibc
+internal import Wire
 
 // Who a producer is, kept over restarts in a file that only one process uses at a time.
 

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import EventLoop
 internal import Formats
+internal import Wire
 
 // Which gateway a command talks to, and how patiently.
 

@@ -149,9 +149,11 @@ struct HistoryPrinter {
     let chart = ChartText.render(samples, title: "\(entity)  \(attribute.name)\(unit)")
     guard let low = values.min(), let high = values.max() else { return chart }
     let average = values.reduce(0, +) / Double(values.count)
+    let others = samples.count - values.count
     return chart
       + "\nlowest \(ValueText.cell(low)), average \(ValueText.cell(average)),"
-      + " highest \(ValueText.cell(high))\n"
+      + " highest \(ValueText.cell(high))"
+      + (others > 0 ? "; \(Quantity.count(others, "value")) NaN or infinite, not drawn\n" : "\n")
   }
 }
 

@@ -70,6 +70,7 @@ struct CommandFailure: Error, CustomStringConvertible {
       }
     }
     if !status.reason.isEmpty { text += " (\(status.reason))" }
+    if let freshness = status.freshness { text += "; \(FreshnessText.line(freshness))" }
     if let delay = status.retryAfterMilliseconds {
       text += "; try again in \(Quantity.duration(.milliseconds(delay)))"
     }

@@ -358,7 +358,16 @@ def _():
         refuse(
             NOT_FOUND, "ENTITY_NOT_FOUND", get_entity, connection, external_key=unique()
         )
-        refuse(NOT_FOUND, "ENTITY_NOT_FOUND", get_entity, connection, entity_id=2**62)
+        error = refuse(NOT_FOUND, "ENTITY_NOT_FOUND", get_entity, connection, entity_id=2**62)
+        proof = error.info.metadata
+        equal((proof["source"], proof["node"], proof["staleness_bound_ms"], proof["degraded"]),
+              ("primary", "primary", "0", "false"), "how old that answer is")
+        # What it proves is a token like any other.
+        options = read_pb2.ReadOptions(level=read_pb2.READ_LEVEL_AT_LEAST,
+                                       token=bytes.fromhex(proof["as_of_token"]))
+        again = entity_pb2.GetEntityRequest(entity_id=2**62, read=options)
+        refuse(NOT_FOUND, "ENTITY_NOT_FOUND", connection.call, "sluice.v1.EntityService",
+               "GetEntity", again, entity_pb2.GetEntityResponse)
 
 
 @test("GetEntity without a choice of key is INVALID_ARGUMENT")
@@ -453,6 +462,9 @@ def _():
             ):
                 error = refuse(FAILED_PRECONDITION, reason, read, *arguments)
                 equal(error.info.metadata["field"], field, reason)
+        for level in (strong, read_pb2.READ_LEVEL_UNSPECIFIED, read_pb2.READ_LEVEL_EVENTUAL,
+                      read_pb2.READ_LEVEL_ANALYTICS):
+            refuse(INVALID_ARGUMENT, "BAD_REQUEST", read, level, token, field="read.token")
         bad = (INVALID_ARGUMENT, "BAD_TOKEN", read)
         refuse(*bad, at_least_token, b"x", field="read.token")
         refuse(*bad, strong, b"", [token] * 3 + [token[:-1]], field="read.floor_tokens[3]")

@@ -108,8 +108,8 @@ public final class StagedLane: Lane {
     while !isAbandoned {
       guard let group = queue.take() else {
         guard !isEnding else { break }
-        // Once it has staged something it looks after that, when nothing has come for a second: what
-        // came meanwhile would have to wait.
+        // Once it has staged something it looks after that, when nothing has come for a second:
+        // what came meanwhile would have to wait.
         let wake = await queue.sleep(atMost: segmentsGeneration >= 0 ? .seconds(1) : nil)
         while wake == .timePassed, queue.isEmpty, await tidyUp() {}
         continue

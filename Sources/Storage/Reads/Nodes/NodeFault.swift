@@ -49,6 +49,20 @@ extension StorageError {
     default: return false
     }
   }
+
+  /// Judges a read of the primary as the other nodes' breakers judge theirs.
+  ///
+  /// - Parameter allowed: how long the read was allowed to take.
+  /// - Returns: whether the primary failed it.
+  func isFailure(allowed: Duration) -> Bool {
+    switch self {
+    case .notPrimary, .unprovableSnapshot: return true
+    case .postgres(let error):
+      if case .failure = CircuitBreaker.Ending(error, allowed: allowed) { return true }
+      return false
+    default: return false
+    }
+  }
 }
 
 extension CircuitBreaker.Ending {

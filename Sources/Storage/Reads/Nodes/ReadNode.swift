@@ -132,7 +132,9 @@ final class ReadNode {
     }
     switch outcome {
     case .failure(let error):
-      end(permit, CircuitBreaker.Ending(error, allowed: allowed))
+      let ending = CircuitBreaker.Ending(error, allowed: allowed)
+      if case .failure = ending { status.failures += 1 }
+      end(permit, ending)
       throw NodeFault(error)
     case .success(let answer):
       end(permit, .success)
@@ -143,13 +145,12 @@ final class ReadNode {
     }
   }
 
-  /// Counts what stood in the way of a read.
+  /// Counts what stood in the way of a read; failures are counted with the breaker.
   func count(_ fault: NodeFault) {
     switch fault {
     case .shortfall: status.reroutes += 1
     case .conflict: status.conflicts += 1
-    case .failure: status.failures += 1
-    case .final: break
+    case .failure, .final: break
     }
   }
 

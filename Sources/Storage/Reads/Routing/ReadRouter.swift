@@ -314,6 +314,7 @@ public final class ReadRouter {
       primaryStatus.readsInFlight -= 1
       if isLimited { budget.giveBack() }
     }
+    let allowed = deadline - loop.now
     var answer: ReadAnswer
     do throws(StorageError) {
       answer = try await primary.read(
@@ -323,7 +324,7 @@ public final class ReadRouter {
         deadline: deadline
       )
     } catch {
-      primaryStatus.failures += 1
+      if error.isFailure(allowed: allowed) { primaryStatus.failures += 1 }
       throw error
     }
     answer.proof.waited = waited

@@ -1,9 +1,9 @@
 // Tokens and ids as text.
 
 /// Bytes as hexadecimal digits.
-enum Hexadecimal {
+public enum Hexadecimal {
   /// Two lower-case digits for each byte.
-  static func text(_ bytes: some Sequence<UInt8>) -> String {
+  public static func text(_ bytes: some Sequence<UInt8>) -> String {
     bytes.reduce(into: "") { text, byte in
       if byte < 16 { text += "0" }
       text += String(byte, radix: 16)
@@ -11,7 +11,7 @@ enum Hexadecimal {
   }
 
   /// The bytes of an even number of digits in either case; nil for anything else.
-  static func bytes(_ text: String) -> [UInt8]? {
+  public static func bytes(_ text: String) -> [UInt8]? {
     let digits = Array(text)
     guard digits.count.isMultiple(of: 2), !digits.isEmpty else { return nil }
     var bytes: [UInt8] = []
