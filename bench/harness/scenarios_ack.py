@@ -88,6 +88,9 @@ def load(world, plan):
             warmup=plan.warmup, seconds=plan.seconds, grace=10)
 
     arms = {f"{share:.0%} of saturation": offered(share) for share in shares}
+    alone = "COPYs at 50% of saturation"
+    batch = world.rows_file("batch.rows", rows=1000, base=plan.base)
+    arms[alone] = lambda: world.copies(batch, saturation / 2 / 1000, plan.seconds)
     found = interleave(plan, arms, world.empty)
     steps = []
     for share, samples in zip(shares, found.values()):
@@ -102,8 +105,9 @@ def load(world, plan):
     knee = next((step for step in steps if step.get("knee")), None)
     result = compare(
         "ack-half-load", "ack p95 at half of saturation", "ms", found["50% of saturation"],
-        figure=p95,
+        found[alone], figure=p95,
         goal=Goal("at most 10 ms", lambda mine, peer, ratio: mine <= 10),
+        peer_name="the same rows in COPYs of a batch, pgbench, 8 clients, at the same rate",
         settings={"sessions": 8, "batch": 1000, "saturation": round(saturation)}, steps=steps,
         knee=knee and knee["offered"])
     points = [[step["offered"], step["p95_ms"]] for step in steps]

@@ -262,9 +262,23 @@ class World:
             longest = max(longest, float(found[1]) / 1000)
         return {"seconds": longest, "cpu_seconds": meter.stop(), "peak_rss_bytes": {}}
 
+    def copies(self, file, per_second, seconds):
+        """COPYs of one file by 8 clients, so many a second.
+
+        The server reads the file itself: nothing is sent, checked or counted.
+        """
+        return self.pgbench(
+            f"COPY sluice.entity_values ({COLUMNS}) FROM '{file}' (FORMAT binary);\n", 8, seconds,
+            dsn=self.environment["SLUICE_STACK_PRIMARY_ADMIN_DSN"], protocol="simple",
+            per_second=per_second)
+
     def pgbench(self, script, clients, seconds, sampling=1.0, dsn=None, protocol="prepared",
-                **variables):
-        """pgbench with a script of our own: rate without connecting, and latencies."""
+                per_second=None, **variables):
+        """pgbench with a script of our own: rate without connecting, and latencies.
+
+        With `per_second` it begins so many transactions a second, at random times, and latency runs
+        from the time each was due.
+        """
         path = self.path("script.sql")
         with open(path, "w", encoding="utf-8") as file:
             file.write(script)
@@ -275,6 +289,7 @@ class World:
                 [os.path.join(self.programs, "pgbench"), "-n", "-M", protocol, "-f", path,
                  "-c", str(clients), "-j", str(min(2, clients)), "-T", str(max(1, round(seconds))),
                  "-l", f"--sampling-rate={sampling}", "--log-prefix", os.path.join(logs, "log"),
+                 *([f"--rate={per_second}"] if per_second else []),
                  *[f"-D{name}={value}" for name, value in variables.items()],
                  dsn or self.dsn],
                 timeout=seconds + 60,
