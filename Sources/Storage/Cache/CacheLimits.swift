@@ -24,8 +24,11 @@ struct CacheLimits: Sendable {
   var floorLife = Duration.seconds(60)
   /// Larger values are not kept: 64 lookups of one call then have 4 MiB at most.
   var valueBytesMax = 64 << 10
-  /// Lookups sent in one call; they gather for one turn of the loop, and while a call is under way.
+  /// Lookups sent in one call; they gather for one turn of the loop, and while as many calls as may
+  /// be are under way.
   var lookupsPerCall = 64
+  /// Calls under way: while one is answered, Redis has the next one already.
+  var callsUnderWay = 2
   /// Keys in one call of an invalidation, so that Redis is never busy for long.
   var keysPerInvalidation = 512
   /// How often a cache shows that it is alive.

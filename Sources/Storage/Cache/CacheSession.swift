@@ -197,12 +197,12 @@ final class CacheSession: FlushHandler {
 
   /// How many lookups the next call takes; nil when none may go now.
   ///
-  /// Half of all there are, one call after another: callers that are answered all at once come back
-  /// all at once, and then Redis, gateway and callers would work in turns. Full calls do not wait.
+  /// Half of those that wait or may come again: callers that are answered all at once come back all
+  /// at once, and then Redis, gateway and callers would work in turns. Full calls do not wait.
   private func nextCount(beside answered: Int) -> Int? {
     guard !questions.isEmpty else { return nil }
     if questions.count >= limits.lookupsPerCall { return limits.lookupsPerCall }
-    guard callsUnderWay == 0 else { return nil }
+    guard callsUnderWay < limits.callsUnderWay else { return nil }
     let count = GroupSize.next(
       waiting: questions.count,
       underWay: answered,
