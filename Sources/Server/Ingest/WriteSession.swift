@@ -20,6 +20,7 @@ final class WriteSession: StreamHandler {
   private var lastBatchAt: MonotonicTime
   private var isDraining = false
   private var isHalfClosed = false
+  private(set) var hasLostPlace = false
 
   private enum State {
     case new
@@ -434,8 +435,12 @@ extension WriteSession: BatchOwner {
       context.figures.count(.valuesRejected, rejected)
       context.figures.count(.valuesWritten, written)
       acknowledgeSoon()
-    case .fenced(let epoch): fail(.fenced(epoch: epoch))
-    case .displaced: fail(.displaced)
+    case .fenced(let epoch):
+      hasLostPlace = true
+      fail(.fenced(epoch: epoch))
+    case .displaced:
+      hasLostPlace = true
+      fail(.displaced)
     }
     endIfDone()
     forgetIfIdle()

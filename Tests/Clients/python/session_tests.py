@@ -225,6 +225,33 @@ def _():
         fixture.check_stored_once(200)
 
 
+@test("of two streams that send the same one goes on, though both had more waiting behind the first")
+def _():
+    for _ in range(8):
+        with session() as (opened, fixture), connect() as connection:
+            twin = Session(connection)
+            twin.open(opened.producer, opened.session)
+            with locked("sluice.producer_state") as let_go:
+                for one in (opened, twin):
+                    one.batch(1, fixture.numbers(1, 10))
+                # Both stand before the guard, and what comes now waits for the one or the other.
+                time.sleep(0.05)
+                for seq in range(11, 200, 10):
+                    for one in (opened, twin):
+                        one.batch(seq, fixture.numbers(seq, 10))
+                time.sleep(0.05)
+                let_go()
+            ends = []
+            for one in (opened, twin):
+                try:
+                    one.wait_durable(200)
+                    ends.append(None)
+                except CallError as error:
+                    ends.append(error.check((14, ABORTED), ("DISPLACED", "FENCED")))
+            assert None in ends, f"neither of them could finish: {ends}"
+            fixture.check_stored_once(200)
+
+
 @test("several sessions share one connection without mixing")
 def _():
     with connect() as connection:

@@ -130,6 +130,7 @@ public final class DurableLane: Lane {
     // What is staged others may promote, too.
     var mayBeCommitted = linger != .zero
     while !isAbandoned {
+      LaneTransaction.endAbandoned(groups)
       let transaction = LaneTransaction(groups, batchesMax: batchesMax)
       guard !transaction.isEmpty else { break }
       #if SLUICE_FAULT_EARLY_ACK

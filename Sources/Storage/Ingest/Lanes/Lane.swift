@@ -27,11 +27,14 @@ public enum BatchEnding: Equatable, Sendable {
   /// A newer session of the producer exists.
   case fenced(epoch: UInt64)
   /// The database is at another place than the session believed.
-  case displaced(durable: UInt64)
+  case displaced
 }
 
 /// Gave a batch to a lane and is told how it ended; called on the worker's loop.
 public protocol BatchOwner: AnyObject {
+  /// Whether a batch of it ended as fenced or displaced: the others are not to be written then, for
+  /// whoever sends them again would be displaced by them.
+  var hasLostPlace: Bool { get }
   /// The batch is committed in staging.
   func batchStaged(_ batch: LaneBatch)
   /// The batch will be durable without having been staged.

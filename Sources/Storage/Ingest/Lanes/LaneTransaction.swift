@@ -124,6 +124,19 @@ struct LaneTransaction {
 
   // MARK: Endings
 
+  /// Ends batches that came behind the one with which their owner lost its place.
+  ///
+  /// Nobody was told that they are written, and whoever goes on sends them again.
+  static func endAbandoned(_ groups: [LaneGroup]) {
+    for group in groups {
+      for index in group.open where group.batches[index].owner.hasLostPlace {
+        let batch = group.batches[index]
+        group.end(index)
+        batch.owner.batchEnded(batch, .displaced)
+      }
+    }
+  }
+
   /// Tells every owner that its batch is durable.
   func end(at token: FreshnessToken) {
     for place in places {
@@ -172,10 +185,10 @@ struct LaneTransaction {
           end(place, .durable(token, refused: batch.refused))
         } else if loser.epoch != batch.key.epoch {
           end(place, LaneTransaction.ending(loser, of: batch))
-        } else if batch.first == durable + 1 {
+        } else if batch.first == durable + 1, !batch.owner.hasLostPlace {
           durable = batch.range.last
         } else {
-          end(place, .displaced(durable: durable))
+          end(place, .displaced)
         }
       }
     }
@@ -195,7 +208,7 @@ struct LaneTransaction {
   /// the producer opens again, and is told what else was lost.
   private static func ending(_ loser: GroupStatement.Loser, of batch: LaneBatch) -> BatchEnding {
     loser.epoch > batch.key.epoch
-      ? .fenced(epoch: loser.epoch) : .displaced(durable: loser.durable)
+      ? .fenced(epoch: loser.epoch) : .displaced
   }
 
   private func end(_ place: (group: Int, index: Int), _ ending: BatchEnding) {

@@ -148,6 +148,7 @@ public final class StagedLane: Lane {
     var pause = LaneLimits.backoffMin
     var isOver = false
     while !isOver, !isAbandoned {
+      LaneTransaction.endAbandoned([group])
       let transaction = LaneTransaction([group])
       guard !transaction.isEmpty else { break }
       var isUnderWay = false
