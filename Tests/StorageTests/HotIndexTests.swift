@@ -111,7 +111,8 @@ struct HotIndexTests {
     let types: [UInt32: ValueType] = [
       1: .number, 2: .integer, 3: .flag, 4: .label, 5: .document, 6: .label,
     ]
-    let statement = try EntityListStatement(list, position, limit: 100, bytesMax: 1 << 20) { id in
+    let page = EntityListPage(list: list, position: position, limit: 100, bytesMax: 1 << 20)
+    let statement = try EntityListStatement(page) { id in
       types[id].map { CatalogAttribute(id: id, name: "\(id)", type: $0, unit: "", isHot: true) }
     }.statement
     let rows = try await readers.database.connection.query(

@@ -143,14 +143,14 @@ struct WarehouseDialectTests {
         let order = EntityOrder(attributeID: id, isDescending: isDescending)
         let last = EntityListPosition(value: id.map { values[Int($0) - 1] }, key: "e")
         return [nil, last, EntityListPosition(value: nil, key: "e")].map { position in
+          let page = EntityListPage(
+            list: EntityList(tenant: 1, prefix: "e", filter: filter, order: order),
+            position: position,
+            limit: 10,
+            bytesMax: 1_000
+          )
           do {
-            return try PortableListStatement(
-              EntityList(tenant: 1, prefix: "e", filter: filter, order: order),
-              position,
-              limit: 10,
-              bytesMax: 1_000,
-              attribute: attribute
-            ).statement
+            return try PortableListStatement(page, attribute: attribute).statement
           } catch {
             preconditionFailure("\(error)")
           }

@@ -221,7 +221,8 @@ public struct EntityReader {
       // It may have been made hot a moment ago; otherwise the read is refused.
       try await catalog.refresh(deadline: deadline)
     }
-    let answer = try await page(list, position, limit, bytesMax, requirement, deadline)
+    let page = EntityListPage(list: list, position: position, limit: limit, bytesMax: bytesMax)
+    let answer = try await answer(page, requirement, deadline)
     let result = answer.results[0]
     try EntityReader.checkFirst(result, bytesMax)
     let rows = 0..<min(result.rowCount, limit)
@@ -230,31 +231,23 @@ public struct EntityReader {
     return (entities, found > rows.count, answer.proof)
   }
 
-  private func page(
-    _ list: EntityList,
-    _ position: EntityListPosition?,
-    _ limit: Int,
-    _ bytesMax: Int,
+  private func answer(
+    _ page: EntityListPage,
     _ requirement: ReadRequirement,
     _ deadline: MonotonicTime
   ) async throws(StorageError) -> ReadAnswer {
-    let attributes = catalog.attributes(of: list.tenant)
-    guard requirement.isOfWarehouse else {
-      let page = try EntityListStatement(list, position, limit: limit, bytesMax: bytesMax) {
-        attributes[$0]
-      }
-      return try await router.read([page.statement], requirement, deadline: deadline)
-    }
-    let page = try PortableListStatement(list, position, limit: limit, bytesMax: bytesMax) {
-      attributes[$0]
-    }
+    let attributes = catalog.attributes(of: page.list.tenant)
+    let statement =
+      requirement.isOfWarehouse
+      ? try PortableListStatement(page, attribute: { attributes[$0] }).statement
+      : try EntityListStatement(page, attribute: { attributes[$0] }).statement
     do {
-      return try await router.read([page.statement], requirement, deadline: deadline)
+      return try await router.read([statement], requirement, deadline: deadline)
     } catch {
       // It has no such function.
-      guard case .postgres(.server(let refusal)) = error, refusal.sqlstate == "42883" else {
-        throw error
-      }
+      guard requirement.isOfWarehouse, case .postgres(.server(let refusal)) = error,
+        refusal.sqlstate == "42883"
+      else { throw error }
       throw .noListThere
     }
   }

@@ -205,24 +205,28 @@ def _():
         fixture.check_stored_once(7)
 
 
+def check_one_goes_on(twins, fixture, last):
+    """Of streams that send the same at least one comes to the end, and it is written once."""
+    ends = []
+    for one in twins:
+        try:
+            one.wait_durable(last)
+            ends.append(None)
+        except CallError as error:
+            ends.append(error.check((14, ABORTED), ("DISPLACED", "FENCED")))
+    assert None in ends, f"neither of them could finish: {ends}"
+    fixture.check_stored_once(last)
+
+
 @test("two streams of the same session_id that send the same write it once")
 def _():
     with session() as (opened, fixture), connect() as connection:
         twin = Session(connection)
         equal(twin.open(opened.producer, opened.session).epoch, opened.opened.epoch, "epoch")
-        seq, ends = 1, []
-        for _ in range(20):
+        for seq in range(1, 200, 10):
             for one in (opened, twin):
                 one.batch(seq, fixture.numbers(seq, 10))
-            seq += 10
-        for one in (opened, twin):
-            try:
-                one.wait_durable(200)
-                ends.append(None)
-            except CallError as error:
-                ends.append(error.check((14, ABORTED), ("DISPLACED", "FENCED")))
-        assert None in ends, f"neither of them could finish: {ends}"
-        fixture.check_stored_once(200)
+        check_one_goes_on((opened, twin), fixture, 200)
 
 
 @test("of two streams that send the same one goes on, though both had more waiting behind the first")
@@ -241,15 +245,7 @@ def _():
                         one.batch(seq, fixture.numbers(seq, 10))
                 time.sleep(0.05)
                 let_go()
-            ends = []
-            for one in (opened, twin):
-                try:
-                    one.wait_durable(200)
-                    ends.append(None)
-                except CallError as error:
-                    ends.append(error.check((14, ABORTED), ("DISPLACED", "FENCED")))
-            assert None in ends, f"neither of them could finish: {ends}"
-            fixture.check_stored_once(200)
+            check_one_goes_on((opened, twin), fixture, 200)
 
 
 @test("several sessions share one connection without mixing")

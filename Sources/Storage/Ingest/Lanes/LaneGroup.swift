@@ -62,9 +62,11 @@ final class LaneGroup {
     batches.append(batch)
   }
 
-  /// Marks a batch as over, so that no later attempt writes it.
-  func end(_ index: Int) {
+  /// Ends a batch, so that no later attempt writes it, and tells its owner.
+  func end(_ index: Int, _ ending: BatchEnding) {
+    let batch = batches[index]
     batches[index].isOver = true
+    batch.owner.batchEnded(batch, ending)
   }
 
   /// Replaces what is known of a batch after PostgreSQL refused some of its rows.

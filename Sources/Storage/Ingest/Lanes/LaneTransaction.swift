@@ -130,9 +130,7 @@ struct LaneTransaction {
   static func endAbandoned(_ groups: [LaneGroup]) {
     for group in groups {
       for index in group.open where group.batches[index].owner.hasLostPlace {
-        let batch = group.batches[index]
-        group.end(index)
-        batch.owner.batchEnded(batch, .displaced)
+        group.end(index, .displaced)
       }
     }
   }
@@ -140,9 +138,8 @@ struct LaneTransaction {
   /// Tells every owner that its batch is durable.
   func end(at token: FreshnessToken) {
     for place in places {
-      let batch = groups[place.group].batches[place.index]
-      groups[place.group].end(place.index)
-      batch.owner.batchEnded(batch, .durable(token, refused: batch.refused))
+      let refused = groups[place.group].batches[place.index].refused
+      end(place, .durable(token, refused: refused))
     }
   }
 
@@ -212,9 +209,7 @@ struct LaneTransaction {
   }
 
   private func end(_ place: (group: Int, index: Int), _ ending: BatchEnding) {
-    let batch = groups[place.group].batches[place.index]
-    groups[place.group].end(place.index)
-    batch.owner.batchEnded(batch, ending)
+    groups[place.group].end(place.index, ending)
   }
 
   // MARK: Bisection

@@ -61,6 +61,18 @@ public struct EntityList: Equatable, Sendable {
   }
 }
 
+/// A page of a list, as a statement is to bring it.
+struct EntityListPage {
+  /// Of which list.
+  let list: EntityList
+  /// Behind which entity it begins; nil for the first one.
+  let position: EntityListPosition?
+  /// Entities wanted; one more is looked for to see whether there are any.
+  let limit: Int
+  /// Of all keys and documents as text; the first entity always comes.
+  let bytesMax: Int
+}
+
 /// The last entity of a page: the value it is ordered by, if it has one, and its key.
 struct EntityListPosition: Equatable {
   var value: StoredValue?

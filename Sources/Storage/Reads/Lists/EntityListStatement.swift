@@ -5,25 +5,20 @@ struct EntityListStatement {
   let statement: PostgresStatement
 
   /// - Parameters:
-  ///   - list: which entities.
-  ///   - position: where the page begins.
-  ///   - limit: entities wanted; one more is looked for to see whether there are any.
-  ///   - bytesMax: of all keys and documents as text.
+  ///   - page: which entities.
   ///   - attribute: what is known of one; nil when there is none.
   /// - Throws: `.attributeNotFound`, `.attributeNotHot`, `.badFilter`, `.notOrderable`,
   ///   `.orderNotFound`, `.badPageToken`.
   init(
-    _ list: EntityList,
-    _ position: EntityListPosition?,
-    limit: Int,
-    bytesMax: Int,
+    _ page: EntityListPage,
     attribute: (UInt32) -> CatalogAttribute?
   ) throws(StorageError) {
+    let list = page.list
     var parameters = NumberedParameters()
     let tenant = parameters.add(.int32(list.tenant))
     let prefix = parameters.add(.text(list.prefix))
-    let count = parameters.add(.int64(Int64(limit) + 1))
-    let bytes = parameters.add(.int64(Int64(bytesMax)))
+    let count = parameters.add(.int64(Int64(page.limit) + 1))
+    let bytes = parameters.add(.int64(Int64(page.bytesMax)))
     var conditions = [
       "e.tenant_id = \(tenant)", "starts_with(e.external_key, \(prefix))",
       "e.external_key >= \(prefix)",
@@ -38,7 +33,7 @@ struct EntityListStatement {
       required = sql.required
     }
     let order = try ListOrder(list.order, required: required, attribute: attribute)
-    if let position { conditions.append(try order.behind(position, &parameters)) }
+    if let position = page.position { conditions.append(try order.behind(position, &parameters)) }
     if isInner { conditions.append("j.tenant_id = \(tenant)") }
     statement = PostgresStatement(
       EntityListStatement.page(

@@ -145,16 +145,13 @@ extension NumberedParameters: ComparisonWriter {
       return HotExpression.isFlag(id, (relation == .equal) == flag)
     }
     let parameter = add(HotExpression.parameter(value))
-    let (sign, looserSign): (String, String?) =
+    let sign = relation.sign
+    let looserSign: String? =
       switch relation {
-      case .exists: preconditionFailure("it has no value")
-      case .equal: ("=", "=")
-      case .notEqual: ("<>", nil)
-      case .less: ("<", "<=")
-      case .lessOrEqual: ("<=", "<=")
-      case .greater: (">", ">=")
-      case .greaterOrEqual: (">=", ">=")
-      case .prefix: ("^@", "^@")
+      case .notEqual: nil
+      case .less: "<="
+      case .greater: ">="
+      case .exists, .equal, .lessOrEqual, .greaterOrEqual, .prefix: sign
       }
     let key = HotExpression.key(id, type)
     // What an index holds of a label is all of a short one.
@@ -163,5 +160,21 @@ extension NumberedParameters: ComparisonWriter {
     return looserSign.map {
       "\(exact) AND \(key) \($0) \(HotExpression.key(of: parameter, type))"
     } ?? exact
+  }
+}
+
+extension EntityFilter.Relation {
+  /// What stands between two values; for prefixes in PostgreSQL's words.
+  var sign: String {
+    switch self {
+    case .exists: preconditionFailure("it has no value")
+    case .equal: "="
+    case .notEqual: "<>"
+    case .less: "<"
+    case .lessOrEqual: "<="
+    case .greater: ">"
+    case .greaterOrEqual: ">="
+    case .prefix: "^@"
+    }
   }
 }

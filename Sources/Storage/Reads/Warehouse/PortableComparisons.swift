@@ -51,10 +51,8 @@ struct PortableText {
       let bytes = text.utf8.count
       return
         "(\(expression) <> \(parameters.text(text)) OR octet_length(\(expression)) <> \(bytes))"
-    case .less: return beside(text, "<", "<", &parameters)
-    case .lessOrEqual: return beside(text, "<", "<=", &parameters)
-    case .greater: return beside(text, ">", ">", &parameters)
-    case .greaterOrEqual: return beside(text, ">", ">=", &parameters)
+    case .less, .lessOrEqual: return beside(text, "<", relation.sign, &parameters)
+    case .greater, .greaterOrEqual: return beside(text, ">", relation.sign, &parameters)
     case .prefix:
       guard !text.isEmpty else { return "\(expression) IS NOT NULL" }
       let start = "left(\(expression), \(text.unicodeScalars.count))"
@@ -96,27 +94,14 @@ extension PortableParameters: ComparisonWriter {
     _ value: StoredValue
   ) -> String {
     switch value {
-    case .number(let number): return "\(hot) \(PortableParameters.sign(relation)) \(double(number))"
-    case .integer(let number):
-      return "\(hot) \(PortableParameters.sign(relation)) \(integer(number))"
+    case .number(let number): return "\(hot) \(relation.sign) \(double(number))"
+    case .integer(let number): return "\(hot) \(relation.sign) \(integer(number))"
     case .flag(let flag): return "\(hot) IS \((relation == .equal) == flag ? "TRUE" : "FALSE")"
     case .label(let label):
       return PortableText(expression: hot).compared(relation, label, &self)
     case .document(let document):
       let isSame = "sluice.same_document(\(hot), \(text(document)))"
       return relation == .equal ? isSame : "NOT \(isSame)"
-    }
-  }
-
-  private static func sign(_ relation: EntityFilter.Relation) -> String {
-    switch relation {
-    case .equal: "="
-    case .notEqual: "<>"
-    case .less: "<"
-    case .lessOrEqual: "<="
-    case .greater: ">"
-    case .greaterOrEqual: ">="
-    case .exists, .prefix: preconditionFailure("only texts have it, and it has no value")
     }
   }
 }

@@ -9,41 +9,38 @@ struct PortableListStatement {
   private static let key = PortableText(expression: "external_key")
 
   /// - Parameters:
-  ///   - list: which entities.
-  ///   - position: where the page begins.
-  ///   - limit: entities wanted; one more is looked for to see whether there are any.
-  ///   - bytesMax: of all keys and documents as text; the first entity always comes.
+  ///   - page: which entities.
   ///   - attribute: what is known of one; nil when there is none.
   /// - Throws: `.attributeNotFound`, `.attributeNotHot`, `.badFilter`, `.notOrderable`,
   ///   `.orderNotFound`, `.badPageToken`.
   init(
-    _ list: EntityList,
-    _ position: EntityListPosition?,
-    limit: Int,
-    bytesMax: Int,
+    _ page: EntityListPage,
     attribute: (UInt32) -> CatalogAttribute?
   ) throws(StorageError) {
+    let list = page.list
     var parameters = PortableParameters()
     let tenant = parameters.integer(Int64(list.tenant))
-    let key = PortableText(expression: "e.external_key")
     var conditions = ["e.tenant_id = \(tenant)"]
     if !list.prefix.isEmpty {
-      conditions.append(key.compared(.prefix, list.prefix, &parameters))
+      conditions.append(Self.key.compared(.prefix, list.prefix, &parameters))
       // Follows from it, and is where an index on keys begins.
-      conditions.append("e.external_key >= \(parameters.text(list.prefix))")
+      conditions.append("external_key >= \(parameters.text(list.prefix))")
     }
     if let filter = list.filter {
       let sql = try FilterSQL(filter, attribute: attribute, &parameters)
       conditions.append("(\(sql.text))")
     }
-    let type: ValueType? =
-      if let id = list.order.attributeID { try list.order.type(of: attribute(id)) } else { nil }
-    let order = PortableListStatement.order(type, isDescending: list.order.isDescending)
-    var behind: String?
-    if let position {
-      behind = try PortableListStatement.behind(position, list.order, type, &parameters)
+    // Something has to be there when keys alone make the order.
+    var (type, value): (ValueType?, String) = (nil, "e.entity_id")
+    if let id = list.order.attributeID {
+      let found = try list.order.type(of: attribute(id))
+      (type, value) = (found, PortableHot.value(id, found))
     }
-    let value = list.order.attributeID.flatMap { id in type.map { PortableHot.value(id, $0) } }
+    let order = Self.order(type, isDescending: list.order.isDescending)
+    var behind = ""
+    if let position = page.position {
+      behind = "WHERE \(try Self.behind(position, list.order, type, &parameters))"
+    }
     let sql = """
       SELECT entity_id, external_key, version, hot_attrs, hot_times, CAST(NULL AS varchar(1)),
         CAST(NULL AS varchar(1)), found
@@ -55,13 +52,13 @@ struct PortableListStatement {
         FROM (
           SELECT k.* FROM (
             SELECT e.entity_id, e.external_key, coalesce(j.version, 0) AS version, j.hot_attrs,
-              j.hot_times, \(value ?? "e.entity_id") AS ordered
+              j.hot_times, \(value) AS ordered
             FROM sluice.entities e LEFT JOIN sluice.entity_jsonb j
               ON j.tenant_id = e.tenant_id AND j.entity_id = e.entity_id
             WHERE \(conditions.joined(separator: " AND "))) AS k
-          \(behind.map { "WHERE \($0)" } ?? "")
-          ORDER BY \(order) LIMIT \(limit + 1)) AS p) AS q
-      WHERE place = 1 OR bytes <= \(bytesMax)
+          \(behind)
+          ORDER BY \(order) LIMIT \(page.limit + 1)) AS p) AS q
+      WHERE place = 1 OR bytes <= \(page.bytesMax)
       ORDER BY place
       """
     statement = PostgresStatement(sql, parameters.values, resultFormat: .text)

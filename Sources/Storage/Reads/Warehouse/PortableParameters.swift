@@ -6,9 +6,9 @@ internal import Glibc
 ///
 /// What statements of this folder are made of is in the documentation of both: no arrays, no
 /// `date_bin` and `generate_series`, no FILTER, LATERAL and DISTINCT ON, no row comparisons, no
-/// types of PostgreSQL's own and no `::`, no functions of the schema `sluice`; aggregates over an
-/// ordered window have a frame. Redshift wants constants behind LIMIT and OFFSET, so numbers that
-/// are the gateway's own stand in the statement as digits.
+/// types of PostgreSQL's own and no `::`, of the schema `sluice` no functions but those that lists
+/// need (docs/reads.md); aggregates over an ordered window have a frame. Redshift wants constants
+/// behind LIMIT and OFFSET, so numbers that are the gateway's own stand in the statement as digits.
 struct PortableParameters {
   private(set) var values: [PostgresParameter] = []
 
