@@ -269,6 +269,8 @@ actor Supervisor {
 
   /// Tells every client, waits until all is written, at most for the grace time, then stops.
   private func drain() async {
+    // All ports first: a client that one worker has told is not taken in by the next one.
+    for worker in workers { await worker.stopListening() }
     for worker in workers { await worker.beginDrain() }
     let deadline = loop.now + configuration.drainGrace
     while loop.now < deadline, await !isDrained() {

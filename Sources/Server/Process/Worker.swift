@@ -105,12 +105,14 @@ actor Worker {
     context?.reload(configuration)
   }
 
-  /// Stops accepting and tells every client; what was accepted is finished.
-  func beginDrain() {
+  /// Stops accepting; what it has accepted before is with its worker already, or on the way there.
+  func stopListening() {
     listener?.close()
     listener = nil
-    context?.beginDrain()
   }
+
+  /// Tells every client; what was accepted is finished.
+  func beginDrain() { context?.beginDrain() }
 
   /// Whether every connection is closed and every accepted value written.
   var isDrained: Bool {

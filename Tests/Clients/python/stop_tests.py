@@ -161,7 +161,7 @@ def _():
         with locked("sluice.entities") as let_go:
             request = catalog_pb2.ResolveEntitiesRequest(external_key=[uuid.uuid4().hex.encode()])
             pending = connection.request("sluice.v1.CatalogService", "ResolveEntities", request)
-            time.sleep(0.3)
+            connection.check_alive()  # its answer proves that the call before it was taken
             gateway.terminate()
             equal(connection.receive(), Frame(watch, DATA, 0, b"\x08\x02"), "NOT_SERVING")
             received = connection.receive()
