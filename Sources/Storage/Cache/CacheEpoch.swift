@@ -39,10 +39,10 @@ struct CacheEpoch {
   private(set) var changeCount = 0
   private var lastEpoch: String?
 
-  /// Where lookups go; nil while the cache may not be used.
-  var open: (run: String, position: FreshnessToken)? {
-    guard epoch != nil, let run, let position else { return nil }
-    return (run, position)
+  /// How lookups are made; nil while the cache may not be used.
+  var peek: CachePeek? {
+    guard let epoch, let run, let position else { return nil }
+    return CachePeek(epoch: epoch, run: run, keys: CacheKeys(position))
   }
 
   mutating func connected(run: String) {

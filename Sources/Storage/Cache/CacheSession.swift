@@ -60,7 +60,7 @@ final class CacheSession: FlushHandler {
   var connects: UInt64 { UInt64(redis.readyCount) }
   var isConnected: Bool { redis.isReady }
   /// The epoch taken part in; nil while the cache may not be used.
-  var epoch: String? { state.open == nil ? nil : state.epoch }
+  var epoch: String? { state.peek == nil ? nil : state.epoch }
 
   // MARK: Life
 
@@ -183,13 +183,12 @@ final class CacheSession: FlushHandler {
   /// - Parameter answered: lookups of a call that has just ended, whose callers may come again.
   private func sendNext(beside answered: Int) {
     guard redis.isReady else { return refuseAll(.away) }
-    guard let open = state.open else { return refuseAll(.noEpoch) }
-    let keys = CacheKeys(open.position)
+    guard let peek = state.peek else { return refuseAll(.noEpoch) }
     while let count = nextCount(beside: answered) {
       let batch = questions.prefix(count)
       questions.removeFirst(count)
-      for other in batch where other.keys != keys { other.reply(.otherHistory) }
-      send(batch.filter { $0.keys == keys }, open.run, keys)
+      for other in batch where other.keys != peek.keys { other.reply(.otherHistory) }
+      send(batch.filter { $0.keys == peek.keys }, peek)
     }
     // Not at the end of the next turn.
     redis.flush()
@@ -217,31 +216,64 @@ final class CacheSession: FlushHandler {
     for question in all { question.reply(outcome) }
   }
 
-  private func send(_ batch: [Question], _ run: String, _ keys: CacheKeys) {
+  /// Reads the entries plainly; the script answers for those that are no hits.
+  private func send(_ batch: [Question], _ peek: CachePeek) {
+    guard !batch.isEmpty else { return }
+    guard let call = gate.admit(now: loop.now) else { return batch.forEach { $0.reply(.away) } }
+    let deadline = loop.now + limits.lookupTimeout
+    callsUnderWay += 1
+    redis.send(peek.request(batch.lazy.map(\.question)), deadline: deadline) {
+      [weak self] result in
+      guard let self else { return batch.forEach { $0.reply(.away) } }
+      report(call, result)
+      let outcome = decoded(result) { (replies) throws(RedisError) in
+        try peek.outcome(replies, required: batch.lazy.map(\.question.required))
+      }
+      guard case .hits(let hits)? = outcome else {
+        return ended(batch, outcome == nil ? .away : .noEpoch, epoch: peek.epoch)
+      }
+      callsUnderWay -= 1
+      lease(zip(batch, hits).filter { $0.1 == nil }.map(\.0), peek, deadline)
+      // Before these are told, so that Redis is at work meanwhile.
+      sendNext(beside: batch.count)
+      for (question, hit) in zip(batch, hits) {
+        if let hit { question.reply(.answer(hit)) }
+      }
+    }
+  }
+
+  /// Asks for what has to be read from a database: whose turn it is.
+  private func lease(_ batch: [Question], _ peek: CachePeek, _ deadline: MonotonicTime) {
     guard !batch.isEmpty else { return }
     guard let call = gate.admit(now: loop.now) else { return batch.forEach { $0.reply(.away) } }
     let words = CacheProtocol.get(
       batch.map(\.question),
-      run: run,
-      keys: keys,
+      run: peek.run,
+      keys: peek.keys,
       leaseMilliseconds: limits.lease.wholeMilliseconds
     )
-    let deadline = loop.now + limits.lookupTimeout
     callsUnderWay += 1
     redis.run(CacheScripts.get, words, deadline: deadline) { [weak self] result in
       guard let self else { return batch.forEach { $0.reply(.away) } }
-      callsUnderWay -= 1
       report(call, result)
       let answers = decoded(result) { (reply) throws(RedisError) in
         CacheGetAnswers(list: try CacheProtocol.getAnswers(reply, count: batch.count))
       }
-      if answers.map({ $0.list == nil }) ?? false { noteNoEpoch() }
-      // Before these are told, so that Redis is at work meanwhile.
+      guard let list = answers?.list else {
+        return ended(batch, answers == nil ? .away : .noEpoch, epoch: peek.epoch)
+      }
+      callsUnderWay -= 1
       sendNext(beside: batch.count)
-      guard let answers else { return batch.forEach { $0.reply(.away) } }
-      guard let list = answers.list else { return batch.forEach { $0.reply(.noEpoch) } }
       for (question, answer) in zip(batch, list) { question.reply(.answer(answer)) }
     }
+  }
+
+  /// Ends a call that brought no answers.
+  private func ended(_ batch: [Question], _ outcome: Outcome, epoch: String) {
+    callsUnderWay -= 1
+    if outcome == .noEpoch, state.epoch == epoch { noteNoEpoch() }
+    sendNext(beside: batch.count)
+    for question in batch { question.reply(outcome) }
   }
 
   /// nil for no epoch.
@@ -337,7 +369,7 @@ final class CacheSession: FlushHandler {
   }
 
   /// What a breaker counts: an error that Redis itself answers is none of its failures.
-  private func report(_ call: UInt64, _ result: Result<RedisReply, RedisError>) {
+  private func report<Reply>(_ call: UInt64, _ result: Result<Reply, RedisError>) {
     switch result {
     case .success, .failure(.server), .failure(.full), .failure(.cancelled):
       gate.report(call, succeeded: true, now: loop.now)
@@ -347,9 +379,9 @@ final class CacheSession: FlushHandler {
     }
   }
 
-  private func decoded<Answer>(
-    _ result: Result<RedisReply, RedisError>,
-    _ decode: (RedisReply) throws(RedisError) -> Answer
+  private func decoded<Reply, Answer>(
+    _ result: Result<Reply, RedisError>,
+    _ decode: (Reply) throws(RedisError) -> Answer
   ) -> Answer? {
     do throws(RedisError) {
       return try decode(try result.get())

@@ -97,6 +97,32 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
     enqueue(command, link, deadline, reply)
   }
 
+  /// Sends requests in one go; `reply` is called once, with all replies in their order.
+  ///
+  /// Redis may run those of others in between. An error of one is the error of all.
+  func send(
+    _ pipeline: RedisPipeline,
+    deadline: MonotonicTime,
+    reply: @escaping (Result<[RedisReply], RedisError>) -> Void
+  ) {
+    guard case .ready(let link) = phase else { return reply(.failure(.away)) }
+    let count = pipeline.replyCount
+    var replies: [RedisReply] = []
+    replies.reserveCapacity(count)
+    var hasFailed = false
+    enqueue(pipeline, link, deadline) { result in
+      switch result {
+      case .success(let one):
+        replies.append(one)
+        if replies.count == count { reply(.success(replies)) }
+      case .failure(let error):
+        guard !hasFailed else { return }
+        hasFailed = true
+        reply(.failure(error))
+      }
+    }
+  }
+
   /// Sends one request and waits for its reply.
   ///
   /// - Throws: every `RedisError`.
@@ -142,16 +168,16 @@ final class RedisConnection: ReadinessHandler, FlushHandler {
   }
 
   private func enqueue(
-    _ command: RedisCommand,
+    _ request: some RedisRequest,
     _ link: RedisLink,
     _ deadline: MonotonicTime,
     _ reply: @escaping Reply
   ) {
     guard pending.count < limits.requestsMax,
-      link.outputBytes + command.byteCount <= limits.outputBytesMax
+      link.outputBytes + request.byteCount <= limits.outputBytesMax
     else { return reply(.failure(.full)) }
-    link.append(command)
-    pending.append(sentAt: loop.now, deadline: deadline, reply)
+    link.append(request)
+    pending.append(sentAt: loop.now, deadline: deadline, replies: request.replyCount, reply)
     armTimer(min(deadline, loop.now + limits.stallTimeout))
     guard !isFlushAsked else { return }
     isFlushAsked = true

@@ -2,7 +2,8 @@
 
 /// Bounds of one connection to Redis.
 struct RedisLimits: Sendable {
-  /// Requests sent and not answered: 4,096 × some 200 bytes of bookkeeping and words = 0.8 MiB.
+  /// Requests sent and not answered, a pipeline being one: 4,096 × some 200 bytes of bookkeeping
+  /// and words = 0.8 MiB; what waits for the socket has a bound of its own.
   var requestsMax = 4_096
   /// Bytes written and not yet taken by the socket; fills of the cache are the large ones.
   var outputBytesMax = 8 << 20

@@ -62,7 +62,7 @@ final class RedisLink {
   }
 
   /// Adds a request to what is to be written.
-  func append(_ command: RedisCommand) { command.write(to: &output) }
+  func append(_ request: some RedisRequest) { request.write(to: &output) }
 
   /// Writes what the socket takes, and waits for the rest; false when the connection is broken.
   func write() -> Bool {

@@ -6,14 +6,16 @@ internal import EventLoop
 /// The queue of one connection: a pure state machine, time is a parameter.
 ///
 /// A request whose deadline came is told at once; its place stays until its reply came, because
-/// replies have no names.
+/// replies have no names. A pipeline has one place for all of its replies.
 struct RedisPending {
   typealias Reply = (Result<RedisReply, RedisError>) -> Void
 
   private struct Entry {
     let sentAt: MonotonicTime
     let deadline: MonotonicTime
-    /// nil once it was told.
+    /// Replies that have not come yet.
+    var repliesLeft: Int
+    /// nil once it was told that none will come in time.
     var reply: Reply?
   }
 
@@ -30,20 +32,27 @@ struct RedisPending {
     entries.lazy.filter { $0.reply != nil }.map(\.deadline).min()
   }
 
+  /// Takes a place; `reply` is called with each of so many replies, or once when they fail.
   mutating func append(
     sentAt: MonotonicTime,
     deadline: MonotonicTime,
+    replies: Int = 1,
     _ reply: @escaping Reply
   ) {
-    entries.append(Entry(sentAt: sentAt, deadline: deadline, reply: reply))
+    entries.append(
+      Entry(sentAt: sentAt, deadline: deadline, repliesLeft: replies, reply: reply)
+    )
   }
 
   /// The place that the next reply belongs to.
   ///
   /// - Returns: false when there is none: a reply nobody asked for.
   mutating func takeFirst() -> (isExpected: Bool, reply: Reply?) {
-    guard let entry = entries.popFirst() else { return (false, nil) }
-    return (true, entry.reply)
+    guard !entries.isEmpty else { return (false, nil) }
+    entries[0].repliesLeft -= 1
+    let reply = entries[0].reply
+    if entries[0].repliesLeft == 0 { entries.removeFirst() }
+    return (true, reply)
   }
 
   /// Those whose deadline has come.

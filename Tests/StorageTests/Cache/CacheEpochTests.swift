@@ -56,7 +56,7 @@ struct CacheEpochTests {
   func joins() throws {
     var state = try CacheEpochTests.joined()
     #expect(state.epoch == "e1")
-    #expect(state.open?.run == "r1")
+    #expect(state.peek?.run == "r1")
     let wantsBeat = state.observed(CacheEpochTests.position(101), at: CacheEpochTests.time(30))
     #expect(!wantsBeat)
   }
@@ -67,7 +67,7 @@ struct CacheEpochTests {
     let first = try state.beat()
     #expect(first.heldClaim == nil)
     state.answered(first, .claim("c1"), now: CacheEpochTests.time(20))
-    #expect(state.open == nil)
+    #expect(state.peek == nil)
     // Read before the claim came, told after it.
     _ = state.observed(CacheEpochTests.position(101), at: CacheEpochTests.time(19))
     let second = try state.beat()
@@ -96,10 +96,10 @@ struct CacheEpochTests {
     var state = try CacheEpochTests.joined()
     let beat = try state.beat()
     state.disconnected()
-    #expect(state.open == nil)
+    #expect(state.peek == nil)
     state.connected(run: "r2")
     state.answered(beat, .joined(epoch: "e1"), now: CacheEpochTests.time(30))
-    #expect(state.open == nil)
+    #expect(state.peek == nil)
     let next = try state.beat()
     #expect(next.run == "r2")
   }
@@ -111,9 +111,9 @@ struct CacheEpochTests {
     let promoted = CacheEpochTests.position(50, timeline: 2)
     let wantsBeat = state.observed(promoted, at: CacheEpochTests.time(30))
     #expect(wantsBeat)
-    #expect(state.open == nil)
+    #expect(state.peek == nil)
     state.answered(beat, .joined(epoch: "e1"), now: CacheEpochTests.time(31))
-    #expect(state.open == nil)
+    #expect(state.peek == nil)
     let next = try state.beat()
     #expect(next.position == promoted)
   }
@@ -135,7 +135,7 @@ struct CacheEpochTests {
     #expect(third.owes)
     state.answered(third, .claim("c2"), now: CacheEpochTests.time(50))
     #expect(!state.owes)
-    #expect(state.open == nil)
+    #expect(state.peek == nil)
   }
 
   @Test("changes of the epoch are counted, the first one is none")

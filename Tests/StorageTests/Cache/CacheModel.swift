@@ -10,6 +10,11 @@ struct ModelScripts {
   var set = CacheScripts.set
   var invalidate = CacheScripts.invalidate
   var beat = CacheScripts.beat
+  /// What plain reads do not look at.
+  var peekIgnores = PeekFault.nothing
+
+  /// Faults of plain reads, which have no script to change.
+  enum PeekFault { case nothing, required, run, epoch }
 
   var all: [RedisScript] { [get, set, invalidate, beat] }
 }
@@ -72,8 +77,23 @@ struct CacheModel {
     var keys: CacheKeys
   }
 
+  /// A lookup whose entry was read plainly, and whose epoch is looked at next.
+  private struct Peek {
+    var gateway: Int
+    var key: Int
+    var peek: CachePeek
+    var required: PostgresLSN
+    var timeline: UInt32
+    var entry: RedisReply
+    /// Of the key, as it was when the entry was read.
+    var arrived: UInt64
+  }
+
   private enum Reader {
     case idle
+    case peeked(Peek)
+    /// No hit: the script has to say more.
+    case missed(Peek)
     case leased(Lease)
     case proven(Lease, replica: Int?, asOf: FreshnessToken)
     case read(Lease, isReplica: Bool, asOf: FreshnessToken, version: UInt64)
@@ -275,6 +295,8 @@ struct CacheModel {
       switch readers[reader] {
       case .leased(let lease), .proven(let lease, _, _), .read(let lease, _, _, _):
         if lease.gateway == index { readers[reader] = .idle }
+      case .peeked(let peek), .missed(let peek):
+        if peek.gateway == index { readers[reader] = .idle }
       case .idle: break
       }
     }
@@ -287,7 +309,9 @@ struct CacheModel {
 
   private mutating func readerStep(_ index: Int) async throws {
     switch readers[index] {
-    case .idle: readers[index] = try await lookup()
+    case .idle: readers[index] = try await peek()
+    case .peeked(let peek): readers[index] = try await judge(peek)
+    case .missed(let peek): readers[index] = try await lookup(peek)
     case .leased(let lease): readers[index] = prove(lease)
     case .proven(let lease, let replica, let asOf):
       let visible = replica.map { replicas[$0] } ?? head
@@ -299,47 +323,100 @@ struct CacheModel {
     }
   }
 
-  private mutating func lookup() async throws -> Reader {
+  private mutating func peek() async throws -> Reader {
     let gateway = int(gateways.count)
-    guard let open = gateways[gateway].epoch.open else { return .idle }
+    let state = gateways[gateway].epoch
+    guard let peek = state.peek, let position = state.position else { return .idle }
     let key = int(CacheModel.keyCount)
-    let keys = CacheKeys(open.position)
     // As this gateway knows the primary: its last sample, or somewhat older.
-    let required = PostgresLSN(value: open.position.lsn.value - UInt64(int(400)))
+    let required = PostgresLSN(value: position.lsn.value - UInt64(int(400)))
+    return .peeked(
+      Peek(
+        gateway: gateway,
+        key: key,
+        peek: peek,
+        required: required,
+        timeline: position.timeline,
+        entry: try await redis.call(peek.request([question(key, required)]))[0],
+        arrived: arrived[key]
+      )
+    )
+  }
+
+  private mutating func question(_ key: Int, _ required: PostgresLSN) -> CacheGetQuestion {
     leaseCount += 1
-    let owner = leaseCount
-    let question = CacheGetQuestion(key: CacheModel.key(key), required: required, owner: owner)
-    let words = CacheProtocol.get([question], run: open.run, keys: keys, leaseMilliseconds: 600_000)
+    return CacheGetQuestion(key: CacheModel.key(key), required: required, owner: leaseCount)
+  }
+
+  /// The second half of the pipeline, as others' calls may come between its requests.
+  private mutating func judge(_ read: Peek) async throws -> Reader {
+    let request = read.peek.request([question(read.key, read.required)])
+    var state = try await redis.call(request)[1]
+    var required = read.required
+    switch scripts.peekIgnores {
+    case .nothing: break
+    case .required: required = PostgresLSN(value: 0)
+    case .run:
+      guard case .array(let fields) = state else { break }
+      state = .array([fields[0], .bytes(Array(read.peek.run.utf8))])
+    case .epoch:
+      state = .array([read.peek.epoch, read.peek.run].map { .bytes(Array($0.utf8)) })
+    }
+    switch try read.peek.outcome([read.entry, state], required: [required]) {
+    case .noEpoch:
+      gateways[read.gateway].epoch.gone()
+      return .idle
+    case .hits(let hits):
+      guard case .hit(let lsn, let value) = hits[0] else { return .missed(read) }
+      check(read, value, claimed: lsn, arrived: read.arrived)
+      return .idle
+    }
+  }
+
+  private mutating func lookup(_ missed: Peek) async throws -> Reader {
+    let question = question(missed.key, missed.required)
+    let words = CacheProtocol.get(
+      [question],
+      run: missed.peek.run,
+      keys: missed.peek.keys,
+      leaseMilliseconds: 600_000
+    )
     let reply = try await redis.run(scripts.get, words)
     guard let answer = try CacheProtocol.getAnswers(reply, count: 1)?[0] else {
-      gateways[gateway].epoch.gone()
+      gateways[missed.gateway].epoch.gone()
       return .idle
     }
     switch answer {
     case .hit(let lsn, let value):
-      check(key, value, claimed: lsn, required: required, open.position.timeline)
+      check(missed, value, claimed: lsn, arrived: arrived[missed.key])
       return .idle
     case .wait:
       findings.waits += 1
       return .idle
     case .lease:
-      return .leased(Lease(gateway: gateway, key: key, owner: owner, keys: keys))
+      return .leased(
+        Lease(
+          gateway: missed.gateway,
+          key: missed.key,
+          owner: question.owner,
+          keys: missed.peek.keys
+        )
+      )
     }
   }
 
   private mutating func check(
-    _ key: Int,
+    _ lookup: Peek,
     _ value: [UInt8],
     claimed: PostgresLSN,
-    required: PostgresLSN,
-    _ timeline: UInt32
+    arrived: UInt64
   ) {
     findings.hits += 1
     let version = UInt64(String(decoding: value, as: UTF8.self), radix: 16) ?? 0
-    guard let history = histories.first(where: { $0.timeline == timeline }) else { return }
-    let mustHold = history.newest(key, upTo: claimed.value)
-    if version < mustHold || claimed < required { findings.staleAnswers += 1 }
-    if timeline == self.timeline, version < arrived[key] { findings.staleHits += 1 }
+    guard let history = histories.first(where: { $0.timeline == lookup.timeline }) else { return }
+    let mustHold = history.newest(lookup.key, upTo: claimed.value)
+    if version < mustHold || claimed < lookup.required { findings.staleAnswers += 1 }
+    if lookup.timeline == timeline, version < arrived { findings.staleHits += 1 }
   }
 
   private mutating func prove(_ lease: Lease) -> Reader {
@@ -423,6 +500,13 @@ struct CacheModel {
       _ = try await redis.call(command, deadline: soon())
     }
     run = newName("run")
+    // Lookups under way lose their connection.
+    for reader in readers.indices {
+      switch readers[reader] {
+      case .peeked, .missed: readers[reader] = .idle
+      case .idle, .leased, .proven, .read: break
+      }
+    }
     for index in gateways.indices {
       gateways[index].epoch.disconnected()
       gateways[index].epoch.connected(run: run)

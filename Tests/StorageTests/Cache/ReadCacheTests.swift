@@ -26,6 +26,26 @@ struct ReadCacheTests {
     }
   }
 
+  @Test("a hit runs no script in Redis")
+  func plainHit() async throws {
+    try await CacheWorld.run(caches: 0) { world in
+      var limits = CacheLimits.patient
+      limits.beatInterval = .seconds(60)  // Signs of life are scripts, too.
+      let cache = try await world.add(limits: limits)
+      let entry = world.entry("one", 120)
+      try await cache.put(key, entry, required: world.token(100), on: world.loop)
+      let redis = try await RedisConnection.ready(world.server, on: world.loop)
+      defer { redis.close() }
+      func scriptCalls() async throws -> Substring? {
+        let text = try await redis.ask("INFO commandstats").text ?? ""
+        return text.split(whereSeparator: \.isNewline).first { $0.contains("evalsha:calls=") }
+      }
+      let before = try await scriptCalls()
+      #expect(try await cache.lookup(key, required: world.token(120)).entry() == entry)
+      #expect(try await scriptCalls() == before && before != nil)
+    }
+  }
+
   @Test("a row that does not exist is kept as such")
   func negative() async throws {
     try await CacheWorld.run { world in

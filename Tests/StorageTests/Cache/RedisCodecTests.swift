@@ -109,6 +109,42 @@ struct RedisCodecTests {
     #expect(!nothing.isExpected)
   }
 
+  @Test("the replies of a pipeline have one place")
+  func pipelinePlace() {
+    var pending = RedisPending()
+    let start = MonotonicTime(nanoseconds: 0)
+    var told: [Int64] = []
+    pending.append(sentAt: start, deadline: start, replies: 2) { result in
+      if case .success(.integer(let number)) = result { told.append(number) }
+    }
+    pending.append(sentAt: start, deadline: start) { _ in told.append(-1) }
+    #expect(pending.count == 2)
+    for number in 1...3 {
+      let (isExpected, reply) = pending.takeFirst()
+      #expect(isExpected)
+      reply?(.success(.integer(Int64(number))))
+    }
+    #expect(told == [1, 2, -1])
+    #expect(pending.count == 0)
+  }
+
+  @Test("a pipeline is its requests one after the other")
+  func pipelineBytes() {
+    var pipeline = RedisPipeline()
+    pipeline.add { $0.append(RedisCommand("HMGET", "key", "l")) }
+    pipeline.add { words in
+      words.append("GET")
+      words.append(Array("pre".utf8), Array("fix".utf8))
+    }
+    var output: [UInt8] = []
+    pipeline.write(to: &output)
+    let text = String(decoding: output, as: UTF8.self)
+    #expect(
+      text == "*3\r\n$5\r\nHMGET\r\n$3\r\nkey\r\n$1\r\nl\r\n*2\r\n$3\r\nGET\r\n$6\r\nprefix\r\n"
+    )
+    #expect(pipeline.replyCount == 2 && pipeline.byteCount == 18)
+  }
+
   @Test("pauses double with a jitter, up to their maximum, and start anew after success")
   func backoff() {
     var backoff = RedisBackoff(RedisLimits(), generator: SeededGenerator(state: 3))

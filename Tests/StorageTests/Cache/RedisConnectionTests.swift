@@ -64,6 +64,38 @@ struct RedisConnectionTests {
     }
   }
 
+  @Test("a pipeline is answered once: with all replies, or with the error of one")
+  func pipeline() async throws {
+    try await withRedis { server, loop in
+      let redis = try await RedisConnection.ready(server, on: loop)
+      defer { redis.close() }
+      func pipeline(_ requests: [String]) -> RedisPipeline {
+        var pipeline = RedisPipeline()
+        for request in requests {
+          pipeline.add { words in
+            for word in request.split(separator: " ") { words.append(String(word)) }
+          }
+        }
+        return pipeline
+      }
+      let replies = try await redis.call(pipeline(["INCR a", "HMGET b c d", "INCR a"]))
+      #expect(replies == [.integer(1), .array([.null, .null]), .integer(2)])
+      await #expect(throws: RedisError.server(code: "WRONGTYPE")) {
+        try await redis.call(pipeline(["INCR a", "HGET a b", "HGET a c", "INCR a"]))
+      }
+      #expect(try await redis.ask("GET a") == .bytes([UInt8(ascii: "4")]))
+      server.signal(SIGSTOP)
+      var results: [Result<[RedisReply], RedisError>] = []
+      redis.send(pipeline(["INCR a", "INCR a"]), deadline: loop.now + .milliseconds(20)) {
+        results.append($0)
+      }
+      try await turn(loop, until: "its time is over") { !results.isEmpty }
+      server.signal(SIGCONT)
+      #expect(try await redis.ask("GET a") == .bytes([UInt8(ascii: "6")]))
+      #expect(results == [.failure(.timedOut)])
+    }
+  }
+
   @Test("a late reply is nobody else's")
   func late() async throws {
     try await withRedis { server, loop in

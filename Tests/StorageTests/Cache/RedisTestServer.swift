@@ -146,6 +146,13 @@ extension RedisConnection {
     return try await call(command, deadline: soon())
   }
 
+  /// The replies to a pipeline.
+  func call(_ pipeline: RedisPipeline) async throws(RedisError) -> [RedisReply] {
+    let cell = WaitCell<Result<[RedisReply], RedisError>>()
+    let result = await cell.wait { send(pipeline, deadline: soon()) { cell.resume($0) } }
+    return try result.get()
+  }
+
   /// Runs a script and waits for its reply.
   func run(_ script: RedisScript, _ words: RedisCommand) async throws(RedisError) -> RedisReply {
     let cell = WaitCell<Result<RedisReply, RedisError>>()

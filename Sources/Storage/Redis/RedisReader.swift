@@ -1,6 +1,6 @@
 internal import CHiredis
 
-// Bytes to replies and words to bytes, by hiredis; its pointers stay in this file.
+// Bytes to replies, by hiredis; its pointers stay in this file.
 
 /// Takes replies out of a stream of bytes.
 ///
@@ -83,72 +83,5 @@ final class RedisReader {
 
   private static func bytes(_ reply: UnsafeMutablePointer<redisReply>) -> UnsafeRawBufferPointer {
     unsafe UnsafeRawBufferPointer(start: reply.pointee.str, count: reply.pointee.len)
-  }
-}
-
-/// The words of one request, one after the other in one buffer.
-struct RedisCommand {
-  private var bytes: [UInt8] = []
-  /// Where each word ends.
-  private var ends: [Int] = []
-
-  init() {}
-
-  /// A request of these words.
-  init(_ words: String...) { for word in words { append(word) } }
-
-  mutating func append(_ text: String) {
-    bytes.append(contentsOf: text.utf8)
-    ends.append(bytes.count)
-  }
-
-  mutating func append(_ word: [UInt8]) {
-    bytes.append(contentsOf: word)
-    ends.append(bytes.count)
-  }
-
-  /// Adds 16 lower-case hex digits, whose order as text is that of the numbers.
-  mutating func append(hex number: UInt64) {
-    for shift in stride(from: UInt64(60), through: 0, by: -4) {
-      let digit = UInt8(truncatingIfNeeded: number >> shift & 15)
-      bytes.append(digit < 10 ? digit + UInt8(ascii: "0") : digit - 10 + UInt8(ascii: "a"))
-    }
-    ends.append(bytes.count)
-  }
-
-  mutating func append(_ number: some BinaryInteger) { append(String(number)) }
-
-  /// Adds the words of another request.
-  mutating func append(_ other: RedisCommand) {
-    let start = bytes.count
-    bytes.append(contentsOf: other.bytes)
-    ends.append(contentsOf: other.ends.map { start + $0 })
-  }
-
-  /// Size of the words, without what the protocol adds.
-  var byteCount: Int { bytes.count }
-
-  /// Writes the request as Redis reads it.
-  func write(to output: inout [UInt8]) {
-    precondition(!ends.isEmpty, "a request has a name")
-    unsafe bytes.withUnsafeBytes { bytes in
-      let base = unsafe bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
-      guard let base = unsafe base else { preconditionFailure("a request's name is not empty") }
-      var words = unsafe [UnsafePointer<CChar>?]()
-      var lengths: [Int] = []
-      unsafe words.reserveCapacity(ends.count)
-      lengths.reserveCapacity(ends.count)
-      var start = 0
-      for end in ends {
-        unsafe words.append(base + start)
-        lengths.append(end - start)
-        start = end
-      }
-      var target: UnsafeMutablePointer<CChar>?
-      let count = unsafe redisFormatCommandArgv(&target, CInt(ends.count), &words, &lengths)
-      guard count >= 0, let target = unsafe target else { preconditionFailure("out of memory") }
-      unsafe output.append(contentsOf: UnsafeRawBufferPointer(start: target, count: Int(count)))
-      unsafe redisFreeCommand(target)
-    }
   }
 }
