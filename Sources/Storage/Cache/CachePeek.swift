@@ -42,6 +42,7 @@ struct CachePeek {
   /// - Parameters:
   ///   - replies: to `request`, in their order.
   ///   - required: the position that each lookup requires.
+  /// - Returns: a place for each lookup, in their order.
   /// - Throws: `.protocolViolation`.
   func outcome(
     _ replies: [RedisReply],
