@@ -37,6 +37,10 @@ enum Calls {
     let recorder = Recorder()
     let hits = Atomic<Int>(0)
     let marks = Marks(window)
+    let watching = Task {
+      await Marks.sleep(until: window.begin)
+      return await Timeline.watch { UInt64(recorder.values) }
+    }
     let outcome = await everyCaller(try arguments.int("callers", 64), plan.client) { caller in
       var generator = Generator(seed: UInt64(caller))
       var turn = 0
@@ -53,13 +57,15 @@ enum Calls {
     }
     try outcome.get()
     await marks.finish()
+    watching.cancel()
+    let timeline = await watching.value
     await plan.client.close()
     let seconds = (window.end - window.begin) / .seconds(1)
     Output.result(
       [
         ("values", .count(recorder.values)), ("seconds", .number(seconds)),
         ("rate", .number(Double(recorder.values) / seconds)),
-        ("hits", .count(hits.load(ordering: .relaxed))),
+        ("hits", .count(hits.load(ordering: .relaxed))), ("timeline", .pairs(timeline.points)),
       ] + recorder.fields
     )
   }

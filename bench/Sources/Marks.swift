@@ -18,7 +18,7 @@ struct Marks: Sendable {
   /// Waits until the harness has looked at every process.
   func finish() async { await task.value }
 
-  private static func sleep(until time: MonotonicTime) async {
+  static func sleep(until time: MonotonicTime) async {
     // Nobody cancels it; were it cancelled, it would only end early.
     try? await Task.sleep(for: max(.zero, time - .now()))
   }

@@ -67,17 +67,25 @@ struct Timeline: Sendable {
   /// Seconds since the begin, and values confirmed until then.
   let points: [(Double, Double)]
 
-  /// Looks ten times a second until its task is cancelled.
+  /// What the producers have had confirmed.
   static func watch(_ producers: [Producer], isStaged: Bool) async -> Timeline {
-    let start = MonotonicTime.now()
-    var points: [(Double, Double)] = []
-    var before: UInt64?
-    while !Task.isCancelled {
+    await watch {
       var sum: UInt64 = 0
       for producer in producers {
         let position = await producer.position
         sum += isStaged ? position.staged : position.durable
       }
+      return sum
+    }
+  }
+
+  /// Looks ten times a second until its task is cancelled.
+  static func watch(_ confirmed: @Sendable () async -> UInt64) async -> Timeline {
+    let start = MonotonicTime.now()
+    var points: [(Double, Double)] = []
+    var before: UInt64?
+    while !Task.isCancelled {
+      let sum = await confirmed()
       let first = before ?? sum
       before = first
       let passed = (MonotonicTime.now() - start) / .seconds(1)

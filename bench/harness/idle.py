@@ -1,12 +1,13 @@
 """Holds connections that have said one thing and are silent since: idle.py HOST:PORT COUNT.
 
-Prints "ready" when each has had an answer to a health check, and holds them until it is killed.
+Prints "ready" when each has had an answer to a health check, and holds them. For every line that it
+reads it asks over all of them once more, and prints how many answered.
 """
 
+import contextlib
 import socket
 import struct
 import sys
-import time
 
 
 def field(number, text):
@@ -14,8 +15,26 @@ def field(number, text):
 
 
 CALL = field(1, b"grpc.health.v1.Health") + field(2, b"Check")
-# Source: ttrpc, PROTOCOL.md: length, stream, type 1 (request), flags.
-FRAME = struct.pack(">IIBB", len(CALL), 1, 1, 0) + CALL
+
+
+def frame(stream):
+    """Source: ttrpc, PROTOCOL.md: length, stream, type 1 (request), flags."""
+    return struct.pack(">IIBB", len(CALL), stream, 1, 0) + CALL
+
+
+def answers(connection):
+    try:
+        return len(connection.recv(4096)) >= 10
+    except OSError:
+        return False
+
+
+def ask(connections, stream):
+    """Asks over each; returns how many answer."""
+    for connection in connections:
+        with contextlib.suppress(OSError):
+            connection.sendall(frame(stream))
+    return sum(map(answers, connections))
 
 
 def main():
@@ -23,15 +42,15 @@ def main():
     connections = []
     while len(connections) < int(sys.argv[2]):
         some = [socket.create_connection((host, int(port)), timeout=30) for _ in range(100)]
-        for connection in some:
-            connection.sendall(FRAME)
-        for connection in some:
-            if len(connection.recv(4096)) < 10:
-                sys.exit("the gateway did not answer")
+        if ask(some, 1) < len(some):
+            sys.exit("the gateway did not answer")
         connections += some
     print("ready", flush=True)
-    while True:
-        time.sleep(3600)
+    for number, _ in enumerate(sys.stdin):
+        alive = 0
+        for first in range(0, len(connections), 100):
+            alive += ask(connections[first:first + 100], 3 + 2 * number)
+        print(alive, flush=True)
 
 
 main()

@@ -13,6 +13,7 @@ import tempfile
 import time
 import traceback
 
+import processes
 import report
 import scenarios_ack
 import scenarios_entities
@@ -83,7 +84,7 @@ def description(world, repository):
     """Machine, commit and settings: what a figure means nothing without."""
     git = ("git", "-C", repository)
     changed = text_of(*git, "status", "--porcelain", "--", "Sources", "Proto", "Package.swift",
-                      "bench/Sources", "bench/harness", "bench/peers")
+                      "scripts", "bench/Sources", "bench/harness", "bench/peers")
     settings = world.sql("SELECT name || '=' || current_setting(name) FROM pg_settings"
                          " WHERE source IN ('configuration file', 'command line')"
                          " AND name !~ 'director|socket|port|file|cluster_name' ORDER BY name")
@@ -103,7 +104,6 @@ def description(world, repository):
             "go": text_of("go", "version"),
         },
         "postgresql_settings": settings.splitlines(),
-        "gateway_options": "defaults, log-level warning; each scenario starts its own",
     }
 
 
@@ -127,9 +127,10 @@ def run_all(names, world, plan, run_file, is_json):
     """Every scenario; one that fails does not take the others along."""
     for name in names:
         plan.scenario = name
-        load = os.getloadavg()[0]
-        if load > 0.5:
-            plan.progress(f"others are at work (load {load:.1f}): the figures will be worse")
+        busy = processes.busy(1)
+        if busy > 0.2:
+            plan.progress(f"others are at work ({busy:.1f} processors): the figures will be worse")
+        world.options_used.clear()
         try:
             results, charts = {**SCENARIOS, **ON_REQUEST}[name](world, plan)
         except Exception as error:  # whatever it is: the others shall not be lost with it
@@ -144,13 +145,16 @@ def run_all(names, world, plan, run_file, is_json):
         for number, chart in enumerate(charts):
             chart["file"] = f"{name}-{number + 1}.svg" if number else f"{name}.svg"
         for result in results:
-            result["load_before"] = load
+            result["busy_before"] = round(busy, 2)
+            result["gateway_options"] = sorted(world.options_used)
             print(json.dumps(result) if is_json else brief(result), flush=True)
         run_file["results"] += results
         run_file["charts"] += charts
+    run_file["is_complete"] = True
 
 
 def stopped(signal_number, _frame):
+    print("bench: interrupted; what was started is stopped", file=sys.stderr)
     raise SystemExit(128 + signal_number)
 
 
@@ -165,6 +169,7 @@ def parse():
                         help="a look whether all works: tiny loads, one round, nothing kept")
     parser.add_argument("--out", metavar="DIR", help="where results go, also those of some"
                         " scenarios or fewer rounds (default: bench, of whole runs only)")
+    parser.add_argument("--parse-only", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--report", action="store_true",
                         help="only write RESULTS.md and the charts anew, from the newest results")
     options = parser.parse_args()
@@ -184,6 +189,8 @@ def show_list():
 
 def main():
     options = parse()
+    if options.parse_only:
+        return 0
     if options.list:
         return show_list()
     repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -202,7 +209,7 @@ def main():
         world.open()
         run_file = {**description(world, repository), "rounds": plan.rounds,
                     "quick": plan.is_quick, "seconds": plan.seconds, "warmup": plan.warmup,
-                    "results": [], "charts": [], "failed": []}
+                    "is_complete": False, "results": [], "charts": [], "failed": []}
         if not options.json:
             print(HEAD, flush=True)
         names = options.scenarios or list(SCENARIOS)
@@ -222,7 +229,7 @@ def keep(run_file, target, options):
     if not run_file["results"]:
         return
     is_whole = not options.scenarios and not options.quick and options.rounds >= 5
-    if not is_whole and not options.out:
+    if not (is_whole and run_file["is_complete"]) and not options.out:
         if not options.quick:
             print("bench: kept are only runs of all scenarios in 5 rounds or more; --out DIR keeps"
                   " any", file=sys.stderr)

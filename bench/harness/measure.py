@@ -77,6 +77,8 @@ def compare(name, title, unit, ours, peer=(), figure=lambda s: s["rate"], goal=N
     ratio = statistics.median(ratios) if ratios else None
     spread = ratios or mine
     cpu, memory = costs(ours)
+    verdicts = [goal.holds(a, b, b and a / b)
+                for a, b in zip(mine, theirs or [None] * len(mine))]
     result = {
         "name": name, "title": title, "unit": unit, "ours": middle, "peer": other,
         "peer_name": peer_name, "ratio": ratio,
@@ -84,6 +86,7 @@ def compare(name, title, unit, ours, peer=(), figure=lambda s: s["rate"], goal=N
                    "rounds": len(mine), "ours": mine, "peer": theirs},
         "cpu_seconds": cpu, "peak_rss_bytes": memory,
         "goal": goal.text, "holds": goal.holds(middle, other, ratio),
+        "rounds_that_hold": None if verdicts[0] is None else sum(verdicts),
     }
     if peer:
         result["peer_cpu_seconds"] = costs(peer)[0]
@@ -94,11 +97,12 @@ def compare(name, title, unit, ours, peer=(), figure=lambda s: s["rate"], goal=N
 def percentile_chart(title, arms):
     """A chart of latency curves: `arms` maps labels to samples."""
     return {"kind": "percentiles", "title": title,
-            "series": [[label, mean_curve(samples)] for label, samples in arms.items()]}
+            "series": [[label, mean_curve(samples)] for label, samples in arms.items()
+                       if samples[0].get("curve_us")]}
 
 
-def time_chart(title, arms):
-    """A chart of values a second over time, of the last round of each arm."""
+def time_chart(title, arms, unit="values/s"):
+    """A chart of what was done a second over time, of the last round of each arm that tells."""
     series = []
     for label, samples in arms.items():
         points = samples[-1].get("timeline") or []
@@ -106,4 +110,9 @@ def time_chart(title, arms):
                  for past, now in zip(points, points[1:]) if now[0] > past[0]]
         if rates:
             series.append([label, rates])
-    return {"kind": "time", "title": title, "series": series}
+    return {"kind": "time", "title": title, "unit": unit, "series": series}
+
+
+def both_charts(title, arms, unit="values/s"):
+    """Latency curves, and what was done over time."""
+    return [percentile_chart(title, arms), time_chart(f"{title}: {unit} over time", arms, unit)]

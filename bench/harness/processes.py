@@ -2,6 +2,7 @@
 
 import os
 import resource
+import time
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -42,11 +43,27 @@ def children_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
-def machine_seconds():
-    """Busy time of the whole machine, and time that its host gave to others."""
+def everybody_seconds():
+    """The same of all processes, with their children that have ended.
+
+    /proc/stat says less: it counts whole ticks by who runs at their end, and work that comes at the
+    same pace as ticks is seen always or never.
+    """
+    stats = map(fields, filter(str.isdigit, os.listdir("/proc")))
+    return sum(sum(int(value) for value in stat[11:15]) for stat in stats if stat) / TICK
+
+
+def stolen_seconds():
+    """Time that the machine's host gave to others."""
     with open("/proc/stat", encoding="utf-8") as file:
-        user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
-    return (user + nice + system + irq + softirq) / TICK, steal / TICK
+        return int(file.readline().split()[8]) / TICK
+
+
+def busy(seconds):
+    """How many processors are at work, on average over so many seconds from now on."""
+    before = everybody_seconds()
+    time.sleep(seconds)
+    return (everybody_seconds() - before) / seconds
 
 
 def memory(pid, key="VmHWM"):
@@ -70,14 +87,13 @@ class Meter:
         self.machine = (0.0, 0.0)
 
     def start(self):
-        self.machine = machine_seconds()
+        self.machine = (everybody_seconds(), stolen_seconds())
         self.before = {name: read() for name, read in self.parties.items()}
 
     def stop(self):
         used = {name: round(read() - self.before[name], 3) for name, read in self.parties.items()}
-        busy, steal = machine_seconds()
         # Whoever else was busy meanwhile makes the figures worse; the reader shall see it.
-        others = busy - self.machine[0] - sum(used.values())
+        others = everybody_seconds() - self.machine[0] - sum(used.values())
         used["others"] = round(max(0.0, others), 3)
-        used["stolen"] = round(steal - self.machine[1], 3)
+        used["stolen"] = round(stolen_seconds() - self.machine[1], 3)
         return used

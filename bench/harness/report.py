@@ -37,7 +37,8 @@ def draw(chart):
     if chart["kind"] == "percentiles":
         return svg.percentiles(chart["title"], chart["series"])
     if chart["kind"] == "time":
-        return svg.chart(chart["title"], chart["series"], "seconds", "values/s")
+        return svg.chart(chart["title"], chart["series"], "seconds",
+                         chart.get("unit", "values/s"))
     return svg.chart(chart["title"], chart["series"], chart["x"], chart["y"],
                      chart.get("x_log", False), chart.get("y_log", False), mark=chart.get("mark"))
 
@@ -50,11 +51,12 @@ def page(run, path):
     machine, versions = run["machine"], run["versions"]
     lines += [
         f"{run['date']}, commit {run['commit']}" + (" with changes" if run["has_changes"] else "")
-        + f", {run['rounds']} interleaved rounds. {machine['processors']} x"
+        + f", {run['rounds']} interleaved rounds, more where it says so. {machine['processors']} x"
         f" {machine['processor']}, {machine['memory']}, Linux {machine['kernel']}; PostgreSQL"
         f" {versions['postgresql']}; client, gateway, PostgreSQL and peers on the same machine."
-        f" Timed arms last {run['seconds']} s after {run['warmup']} s of warm-up. How it is"
-        " measured: NOTES.md.", "",
+        f" Timed arms last {run['seconds']} s; before them ours runs {run['warmup']} s unrecorded"
+        " (history 0.2 s). All arms run once unrecorded before the first round, which is all the"
+        " warm-up that pgbench and psql have. How it is measured: NOTES.md.", "",
         "| | ours | peer | ratio | spread | goal | |", "|---|---|---|---|---|---|---|",
     ]
     lines += [row(result) for result in run["results"]]
@@ -62,17 +64,19 @@ def page(run, path):
         lines += ["", "Failed: " + "; ".join(
             f"{one['name']} ({one['reason'].splitlines()[0]})" for one in run["failed"]) + "."]
     lines += ["", "Spread is the smallest and largest ratio of a round, or of our figure where"
-              " there is no peer.", "", "## What it cost", "",
-              "Processor seconds of one round (median), and peak memory. *others* is what the rest"
-              " of the machine used meanwhile, *stolen* what its host took: near zero on a quiet"
+              " there is no peer; behind it, in how many rounds the goal held.", "",
+              "## What it cost", "",
+              "Processor seconds of one round (median), and peak memory. *peer* is all that the peer"
+              " used, with its client and PostgreSQL. *others* is what the rest of the machine used"
+              " meanwhile, *stolen* what its host took: near zero on a quiet"
               " machine.", "",
-              "| | client | gateway | PostgreSQL | others | stolen | gateway MiB | client MiB |",
-              "|---|---|---|---|---|---|---|---|"]
+              "| | client | gateway | PostgreSQL | peer | others | stolen | gateway MiB |"
+              " client MiB |", "|---|---|---|---|---|---|---|---|---|"]
     lines += [cost(result) for result in run["results"]]
     for chart in run["charts"]:
         lines += ["", f"## {chart['title']}", "", f"![{chart['title']}](charts/{chart['file']})"]
     lines += ["", "## Settings", "", "PostgreSQL: " + ", ".join(run["postgresql_settings"]) + ".",
-              "", f"Gateway: {run['gateway_options']}.", ""]
+              "", f"Gateway: {gateway_options(run)}.", ""]
     return "\n".join(lines)
 
 
@@ -86,10 +90,13 @@ def row(result):
     ratio = "" if result["ratio"] is None else f"{result['ratio']:.2f}"
     spread = result["spread"]
     holds = {True: "holds", False: "**missed**", None: ""}[result["holds"]]
+    of_rounds = "" if result.get("rounds_that_hold") is None else (
+        f"; {result['rounds_that_hold']} of {spread['rounds']}")
     peer = f"{number(result['peer'])} ({result['peer_name']})" if result["peer"] else ""
     extra = "".join(f"; {text}" for text in remarks(result))
     return (f"| {result['title']}{extra} | {number(result['ours'])} {result['unit']} | {peer} |"
-            f" {ratio} | {number(spread['min'])} to {number(spread['max'])} | {result['goal']} |"
+            f" {ratio} | {number(spread['min'])} to {number(spread['max'])}{of_rounds} |"
+            f" {result['goal']} |"
             f" {holds} |")
 
 
@@ -107,8 +114,23 @@ def remarks(result):
 
 def cost(result):
     cpu, memory = result["cpu_seconds"], result["peak_rss_bytes"]
-    names = ("client", "gateway", "postgres", "others", "stolen")
+    theirs = result.get("peer_cpu_seconds")
+    if theirs:
+        cpu = {**cpu, "peer": sum(seconds for name, seconds in theirs.items()
+                                  if name not in ("others", "stolen"))}
+    names = ("client", "gateway", "postgres", "peer", "others", "stolen")
     seconds = " | ".join(f"{cpu[name]:.2f}" if name in cpu else "" for name in names)
     sizes = " | ".join(f"{memory[name] / 2**20:.0f}" if name in memory else ""
                        for name in ("gateway", "client"))
     return f"| {result['name']} | {seconds} | {sizes} |"
+
+
+def gateway_options(run):
+    """What gateways were started with, beside the defaults."""
+    more = {}
+    for result in run["results"]:
+        for option in result.get("gateway_options", []):
+            more.setdefault(option, set()).add(result["name"])
+    texts = [f"`{option}` in {', '.join(sorted(names))}" for option, names in sorted(more.items())]
+    return "; ".join([f"defaults with {run['machine']['processors']} workers (one a processor)"
+                      " and `--log-level warning`, each scenario its own", *texts])

@@ -2,7 +2,7 @@
 
 import statistics
 
-from measure import Goal, compare, interleave, percentile, percentile_chart
+from measure import Goal, both_charts, compare, interleave, percentile, percentile_chart
 
 BARE_COMMIT = "INSERT INTO bench_commit DEFAULT VALUES;\n"
 
@@ -35,7 +35,7 @@ def small_batches(world, plan):
                 settings={"sessions": 100, "batch": 10, "rate": 10_000})
         for lane, goal in goals.items()
     ]
-    return results, [percentile_chart("Ack at 10,000 values/s, 100 sessions of 10", found)]
+    return results, both_charts("Ack at 10,000 values/s, 100 sessions of 10", found)
 
 
 def insert_script(count, largest):
@@ -65,8 +65,7 @@ def producers(world, plan):
         peer_name="pgbench multi-row INSERT, prepared, best of 8 to 64 clients",
         settings={"sessions": 1000, "batch": 10,
                   "peer_clients": [one["clients"] for one in found["INSERT"]]})]
-    return results, [percentile_chart("Ack of 1,000 producers, each with one batch under way",
-                                      found)]
+    return results, both_charts("Ack of 1,000 producers, each with one batch under way", found)
 
 
 def load(world, plan):
@@ -107,7 +106,8 @@ def load(world, plan):
         "ack-half-load", "ack p95 at half of saturation", "ms", found["50% of saturation"],
         found[alone], figure=p95,
         goal=Goal("at most 10 ms", lambda mine, peer, ratio: mine <= 10),
-        peer_name="the same rows in COPYs of a batch, pgbench, 8 clients, at the same rate",
+        peer_name="COPYs of a batch by pgbench, 8 clients, as many a second; it begins them at"
+                  " random times, ours are due evenly",
         settings={"sessions": 8, "batch": 1000, "saturation": round(saturation)}, steps=steps,
         knee=knee and knee["offered"])
     points = [[step["offered"], step["p95_ms"]] for step in steps]

@@ -8,7 +8,9 @@ import sys
 import time
 
 import processes
-from measure import Goal, NO_GOAL, at_least, compare, interleave, percentile, percentile_chart
+from measure import (
+    NO_GOAL, Goal, at_least, both_charts, compare, interleave, percentile, time_chart,
+)
 from scenarios_ingest import flat_out
 from world import SERIES, BenchError, lines, run
 
@@ -46,7 +48,7 @@ def unary(world, plan):
     result = compare("unary", "unary call, 64 in flight, one connection", "calls/s",
                      found["Sluice"], found["Go ttrpc"], goal=at_least(2),
                      peer_name="stock Go ttrpc client and server", settings={"callers": 64})
-    return [result], [percentile_chart("One unary call, 64 in flight", found)]
+    return [result], both_charts("One unary call, 64 in flight", found, "calls/s")
 
 
 # ---- Stored history ----
@@ -153,7 +155,13 @@ def idle(world, plan):
             next(lines(holder, 120))
             time.sleep(0.5)
             each.append((processes.memory(world.gateway.pid, "VmRSS") - before) / count)
-            return load()
+            sample = load()
+            holder.stdin.write("\n")
+            holder.stdin.flush()
+            alive = int(next(lines(holder, 120)))
+            if alive != count:
+                raise BenchError(f"of {count} idle connections {alive} answer after the load")
+            return sample
         finally:
             holder.kill()
             holder.wait()
@@ -169,4 +177,5 @@ def idle(world, plan):
                   lambda mine, peer, ratio: bytes_each <= 4096),
         settings={"connections": count, "rows": rows},
         bytes_a_connection=round(bytes_each), bytes_a_connection_all=[round(b) for b in each])
-    return [result], []
+    return [result], [time_chart("DURABLE ingest beside 10,000 idle connections", {
+        f"{name} them": samples for name, samples in found.items()})]

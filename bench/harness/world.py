@@ -65,6 +65,8 @@ class World:
         self.counter = counter
         # Whose processor time counts besides, by name: functions that read it.
         self.parties = {}
+        # Names of the options that gateways were started with, beside those of all of them.
+        self.options_used = set()
         # Ten thousand connections are ten thousand descriptors.
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -112,6 +114,7 @@ class World:
         `under` are words before its program, such as a profiler; `environment` is added to its.
         """
         self.stop_gateway()
+        self.options_used.update(option for option in options if option.startswith("--"))
         output = self.path("gateway.out")
         with open(output, "w", encoding="utf-8") as out, \
                 open(self.path("gateway.log"), "a", encoding="utf-8") as log:
