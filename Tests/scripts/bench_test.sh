@@ -33,6 +33,7 @@ result = measure.compare("a", "A", "x/s", ours, peer, goal=measure.at_least(2), 
 assert (result["ratio"], result["holds"]) == (2, True), result
 assert (result["spread"]["min"], result["spread"]["max"]) == (1, 3), result
 assert measure.compare("a", "A", "x/s", peer, ours, goal=measure.at_least(2))["holds"] is False
+result["gateway_options"] = ["--redis"]
 alone = measure.compare("b", "B", "ms", ours, figure=lambda s: measure.percentile(s, 95))
 assert (alone["ours"], alone["ratio"], alone["holds"]) == (2, None, None), alone
 
@@ -57,7 +58,7 @@ assert charts[1]["series"][0][1] == [[1, 10], [2, 20]], charts[1]
 run = {"date": "2026-01-02T00:00:00", "commit": "abc", "has_changes": False, "rounds": 5,
        "quick": False, "seconds": 10, "warmup": 2, "results": [result, alone], "charts": charts,
        "machine": {"processor": "p", "processors": 2, "memory": "1 kB", "kernel": "k"},
-       "versions": {"postgresql": "15"}, "postgresql_settings": ["a=1"], "gateway_options": "o"}
+       "versions": {"postgresql": "15"}, "postgresql_settings": ["a=1"]}
 folder = sys.argv[1]
 os.mkdir(os.path.join(folder, "results"))
 for day, name in (("2026-01-01", "old"), ("2026-01-02", "new")):
@@ -68,14 +69,29 @@ for chart in charts:
     xml.dom.minidom.parse(os.path.join(folder, "charts", chart["file"]))
 with open(os.path.join(folder, "RESULTS.md")) as file:
     page = file.read()
-assert "commit new" in page and "| A | 20 x/s | 10 (P) | 2.00 | 1 to 3 |" in page, page
+assert "commit new" in page and "| A | 20 x/s | 10 (P) | 2.00 | 1 to 3; 2 of 3 |" in page, page
+assert "| a |  | 1.00 |  | 1.00 |  |  | 0 |  |" in page, page  # what the peer used, too
+assert "`--redis` in a." in page, page
 assert svg.short(1_500_000) == "1.5M" and svg.short(0.25) == "0.25"
 
-# A budget bears what differs between runs, and not what doubled.
+# Only a whole run that came to its end goes into the project.
 import importlib.util
+spec = importlib.util.spec_from_file_location("harness_main", "main.py")
+harness = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(harness)
+harness.report.write = lambda target: None
+class Options: scenarios, quick, rounds, out = [], False, 5, None
+for is_complete in (False, True):
+    target = os.path.join(folder, f"kept-{is_complete}")
+    harness.keep({**run, "is_complete": is_complete}, target, Options)
+    assert os.path.exists(target) == is_complete, target
+
+# A budget bears what differs between runs, neither what doubled nor what could double unseen.
 spec = importlib.util.spec_from_file_location("budgets", "../budgets/main.py")
 budgets = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(budgets)
-assert budgets.judge("test", {"a": 14.0, "b": 20.0, "c": 1.0}, {"a": 10, "b": 10}) == (1, 2)
+found, known = {"a": 14.0, "b": 20.0, "c": 1.0, "d": 7.0}, {"a": 10, "b": 10, "d": 10}
+assert budgets.judge("allocations", found, known) == (1, 3)
+assert budgets.judge("instructions", found, known) == (0, 4)
 print("bench: all well")
 PYTHON

@@ -244,4 +244,5 @@ def keep(run_file, target, options):
     print(f"bench: results in {os.path.relpath(path)}, summary in RESULTS.md", file=sys.stderr)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
