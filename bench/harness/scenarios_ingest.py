@@ -1,8 +1,6 @@
 """Ingest against psql's COPY BINARY: the same rows into the same partitioned table."""
 
-from measure import (
-    Goal, at_least, compare, interleave, percentile_chart, time_chart,
-)
+from measure import Goal, at_least, compare, interleave, percentile_chart, time_chart
 
 SESSIONS = 8
 

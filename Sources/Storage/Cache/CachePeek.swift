@@ -7,14 +7,6 @@
 /// comes back in a Redis process, and a connection leads to one. So a hit is what
 /// `CacheScripts.get` would have answered when the entry was read.
 struct CachePeek {
-  /// What came of it.
-  enum Outcome: Equatable, Sendable {
-    /// There is no epoch, or another one than ours.
-    case noEpoch
-    /// A hit for each lookup; nil where the script has to say more.
-    case hits([CacheGetAnswer?])
-  }
-
   /// The epoch taken part in.
   var epoch: String
   /// The run id of the Redis process that the connection has met.
@@ -37,17 +29,17 @@ struct CachePeek {
     return pipeline
   }
 
-  /// Judges the replies.
+  /// Judges the replies: all that is an answer is a hit.
   ///
   /// - Parameters:
   ///   - replies: to `request`, in their order.
   ///   - required: the position that each lookup requires.
-  /// - Returns: a place for each lookup, in their order.
+  /// - Returns: hits, and nil where the script has to say more.
   /// - Throws: `.protocolViolation`.
-  func outcome(
+  func answers(
     _ replies: [RedisReply],
     required: some Collection<PostgresLSN>
-  ) throws(RedisError) -> Outcome {
+  ) throws(RedisError) -> CacheAnswers {
     guard let state = replies.last, replies.count == required.count + 1 else {
       throw .protocolViolation
     }
@@ -59,7 +51,7 @@ struct CachePeek {
     for (reply, required) in zip(replies, required) {
       hits.append(try CachePeek.hit(reply, required: required))
     }
-    return .hits(hits)
+    return .each(hits)
   }
 
   private static func hit(

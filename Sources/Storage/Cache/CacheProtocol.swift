@@ -43,6 +43,14 @@ enum CacheGetAnswer: Equatable, Sendable {
   case wait(isTooOld: Bool)
 }
 
+/// What a call of lookups brought.
+enum CacheAnswers: Equatable, Sendable {
+  /// There is no epoch, or another one than ours.
+  case noEpoch
+  /// A place for each lookup, in their order; nil where a plain read leaves it to the script.
+  case each([CacheGetAnswer?])
+}
+
 /// How `CacheScripts.set` ended.
 enum CacheSetAnswer: String, Sendable {
   case stored = "S"
@@ -92,21 +100,18 @@ enum CacheProtocol {
     return words
   }
 
-  /// The answers in the order of the questions; nil for an epoch that is gone.
+  /// What the script says; it leaves no lookup open.
   ///
   /// - Throws: `.protocolViolation`.
-  static func getAnswers(
-    _ reply: RedisReply,
-    count: Int
-  ) throws(RedisError) -> [CacheGetAnswer]? {
-    if reply.text == "E" { return nil }
+  static func getAnswers(_ reply: RedisReply, count: Int) throws(RedisError) -> CacheAnswers {
+    if reply.text == "E" { return .noEpoch }
     guard case .array(let elements) = reply, elements.count == count else {
       throw .protocolViolation
     }
-    var answers: [CacheGetAnswer] = []
+    var answers: [CacheGetAnswer?] = []
     answers.reserveCapacity(count)
     for element in elements { answers.append(try getAnswer(element)) }
-    return answers
+    return .each(answers)
   }
 
   private static func getAnswer(_ reply: RedisReply) throws(RedisError) -> CacheGetAnswer {

@@ -60,7 +60,7 @@ final class CacheSession: FlushHandler {
   var connects: UInt64 { UInt64(redis.readyCount) }
   var isConnected: Bool { redis.isReady }
   /// The epoch taken part in; nil while the cache may not be used.
-  var epoch: String? { state.peek == nil ? nil : state.epoch }
+  var epoch: String? { state.peek?.epoch }
 
   // MARK: Life
 
@@ -218,67 +218,75 @@ final class CacheSession: FlushHandler {
 
   /// Reads the entries plainly; the script answers for those that are no hits.
   private func send(_ batch: [Question], _ peek: CachePeek) {
-    guard !batch.isEmpty else { return }
-    guard let call = gate.admit(now: loop.now) else { return batch.forEach { $0.reply(.away) } }
+    guard let call = beginCall(batch) else { return }
     let deadline = loop.now + limits.lookupTimeout
-    callsUnderWay += 1
     redis.send(peek.request(batch.lazy.map(\.question)), deadline: deadline) {
       [weak self] result in
       guard let self else { return batch.forEach { $0.reply(.away) } }
       report(call, result)
-      let outcome = decoded(result) { (replies) throws(RedisError) in
-        try peek.outcome(replies, required: batch.lazy.map(\.question.required))
+      let answers = decoded(result) { (replies) throws(RedisError) in
+        try peek.answers(replies, required: batch.lazy.map(\.question.required))
       }
-      guard case .hits(let hits)? = outcome else {
-        return ended(batch, outcome == nil ? .away : .noEpoch, epoch: peek.epoch)
-      }
-      callsUnderWay -= 1
-      lease(zip(batch, hits).filter { $0.1 == nil }.map(\.0), peek, deadline)
-      // Before these are told, so that Redis is at work meanwhile.
-      sendNext(beside: batch.count)
-      for (question, hit) in zip(batch, hits) {
-        if let hit { question.reply(.answer(hit)) }
-      }
+      endCall(batch, answers, peek, deadline)
     }
   }
 
   /// Asks for what has to be read from a database: whose turn it is.
   private func lease(_ batch: [Question], _ peek: CachePeek, _ deadline: MonotonicTime) {
-    guard !batch.isEmpty else { return }
-    guard let call = gate.admit(now: loop.now) else { return batch.forEach { $0.reply(.away) } }
+    guard let call = beginCall(batch) else { return }
     let words = CacheProtocol.get(
       batch.map(\.question),
       run: peek.run,
       keys: peek.keys,
       leaseMilliseconds: limits.lease.wholeMilliseconds
     )
-    callsUnderWay += 1
     redis.run(CacheScripts.get, words, deadline: deadline) { [weak self] result in
       guard let self else { return batch.forEach { $0.reply(.away) } }
       report(call, result)
       let answers = decoded(result) { (reply) throws(RedisError) in
-        CacheGetAnswers(list: try CacheProtocol.getAnswers(reply, count: batch.count))
+        try CacheProtocol.getAnswers(reply, count: batch.count)
       }
-      guard let list = answers?.list else {
-        return ended(batch, answers == nil ? .away : .noEpoch, epoch: peek.epoch)
-      }
-      callsUnderWay -= 1
-      sendNext(beside: batch.count)
-      for (question, answer) in zip(batch, list) { question.reply(.answer(answer)) }
+      endCall(batch, answers, peek, deadline)
     }
   }
 
-  /// Ends a call that brought no answers.
-  private func ended(_ batch: [Question], _ outcome: Outcome, epoch: String) {
-    callsUnderWay -= 1
-    if outcome == .noEpoch, state.epoch == epoch { noteNoEpoch() }
-    sendNext(beside: batch.count)
-    for question in batch { question.reply(outcome) }
+  /// Begins a call that is to be ended; nil when there is none to make.
+  private func beginCall(_ batch: [Question]) -> UInt64? {
+    guard !batch.isEmpty else { return nil }
+    guard let call = gate.admit(now: loop.now) else {
+      for question in batch { question.reply(.away) }
+      return nil
+    }
+    callsUnderWay += 1
+    return call
   }
 
-  /// nil for no epoch.
-  private struct CacheGetAnswers {
-    var list: [CacheGetAnswer]?
+  /// Ends a call: asks on for what it leaves open, and tells the others.
+  ///
+  /// - Parameters:
+  ///   - batch: the lookups of the call.
+  ///   - answers: what it brought; nil when Redis did not say.
+  ///   - peek: under which epoch.
+  ///   - deadline: of the lookups.
+  private func endCall(
+    _ batch: [Question],
+    _ answers: CacheAnswers?,
+    _ peek: CachePeek,
+    _ deadline: MonotonicTime
+  ) {
+    callsUnderWay -= 1
+    guard case .each(let each)? = answers else {
+      if answers == .noEpoch, state.epoch == peek.epoch { noteNoEpoch() }
+      sendNext(beside: batch.count)
+      for question in batch { question.reply(answers == nil ? .away : .noEpoch) }
+      return
+    }
+    lease(zip(batch, each).filter { $0.1 == nil }.map(\.0), peek, deadline)
+    // Before these are told, so that Redis is at work meanwhile.
+    sendNext(beside: batch.count)
+    for (question, answer) in zip(batch, each) {
+      if let answer { question.reply(.answer(answer)) }
+    }
   }
 
   // MARK: Fills

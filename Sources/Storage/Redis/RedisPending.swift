@@ -32,7 +32,8 @@ struct RedisPending {
     entries.lazy.filter { $0.reply != nil }.map(\.deadline).min()
   }
 
-  /// Takes a place; `reply` is called with each of so many replies, or once when they fail.
+  /// Takes a place; `reply` is called with each of so many replies, and no more once it was told
+  /// that their time or the connection is over.
   mutating func append(
     sentAt: MonotonicTime,
     deadline: MonotonicTime,

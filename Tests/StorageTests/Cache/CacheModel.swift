@@ -4,46 +4,6 @@ import EventLoop
 
 // A world of writers, replicas, readers and gateways around the real scripts in a real Redis.
 
-/// The scripts under test, or mutants of them.
-struct ModelScripts {
-  var get = CacheScripts.get
-  var set = CacheScripts.set
-  var invalidate = CacheScripts.invalidate
-  var beat = CacheScripts.beat
-  /// What plain reads do not look at.
-  var peekIgnores = PeekFault.nothing
-
-  /// Faults of plain reads, which have no script to change.
-  enum PeekFault { case nothing, required, run, epoch }
-
-  var all: [RedisScript] { [get, set, invalidate, beat] }
-}
-
-/// What a run found.
-struct ModelFindings: Equatable, CustomStringConvertible {
-  /// Answers older than the position they claim, or claiming less than was required.
-  var staleAnswers = 0
-  /// Fills accepted without a write whose invalidation had arrived.
-  var staleSets = 0
-  /// Answers without a write whose invalidation had arrived.
-  var staleHits = 0
-  var hits = 0
-  var fills = 0
-  var refusals: [CacheSetAnswer: Int] = [:]
-  var waits = 0
-  var epochs = 0
-
-  var violations: Int { staleAnswers + staleSets + staleHits }
-
-  var description: String {
-    let refused = refusals.map { "\($0.key) \($0.value)" }.sorted().joined(separator: ", ")
-    return """
-      \(hits) hits, \(fills) fills, refused: \(refused), \(waits) waits, \(epochs) epochs; \
-      stale answers \(staleAnswers), stale sets \(staleSets), stale hits \(staleHits)
-      """
-  }
-}
-
 /// One world; every step is one choice of the generator and at most one call of a script.
 ///
 /// A value is the position of the commit that wrote it, so what it must hold is known. Reads take
@@ -77,8 +37,8 @@ struct CacheModel {
     var keys: CacheKeys
   }
 
-  /// A lookup whose entry was read plainly, and whose epoch is looked at next.
-  private struct Peek {
+  /// A lookup whose entry was read plainly.
+  private struct Lookup {
     var gateway: Int
     var key: Int
     var peek: CachePeek
@@ -91,12 +51,22 @@ struct CacheModel {
 
   private enum Reader {
     case idle
-    case peeked(Peek)
+    /// The epoch is looked at next.
+    case peeked(Lookup)
     /// No hit: the script has to say more.
-    case missed(Peek)
+    case missed(Lookup)
     case leased(Lease)
     case proven(Lease, replica: Int?, asOf: FreshnessToken)
     case read(Lease, isReplica: Bool, asOf: FreshnessToken, version: UInt64)
+
+    /// Of the gateway it asks; nil when it asks none.
+    var gateway: Int? {
+      switch self {
+      case .idle: nil
+      case .peeked(let lookup), .missed(let lookup): lookup.gateway
+      case .leased(let lease), .proven(let lease, _, _), .read(let lease, _, _, _): lease.gateway
+      }
+    }
   }
 
   private enum Sample {
@@ -291,14 +261,8 @@ struct CacheModel {
     gateways[index] = Gateway(name: newName("gateway"))
     gateways[index].epoch.connected(run: run)
     invalidations.removeAll { $0.gateway == index }
-    for reader in readers.indices {
-      switch readers[reader] {
-      case .leased(let lease), .proven(let lease, _, _), .read(let lease, _, _, _):
-        if lease.gateway == index { readers[reader] = .idle }
-      case .peeked(let peek), .missed(let peek):
-        if peek.gateway == index { readers[reader] = .idle }
-      case .idle: break
-      }
+    for reader in readers.indices where readers[reader].gateway == index {
+      readers[reader] = .idle
     }
     guard let position = dead.epoch.position else { return }
     // Its time is over at once, as the world has no clock that Redis knows.
@@ -310,8 +274,8 @@ struct CacheModel {
   private mutating func readerStep(_ index: Int) async throws {
     switch readers[index] {
     case .idle: readers[index] = try await peek()
-    case .peeked(let peek): readers[index] = try await judge(peek)
-    case .missed(let peek): readers[index] = try await lookup(peek)
+    case .peeked(let lookup): readers[index] = try await judge(lookup)
+    case .missed(let lookup): readers[index] = try await ask(lookup)
     case .leased(let lease): readers[index] = prove(lease)
     case .proven(let lease, let replica, let asOf):
       let visible = replica.map { replicas[$0] } ?? head
@@ -331,7 +295,7 @@ struct CacheModel {
     // As this gateway knows the primary: its last sample, or somewhat older.
     let required = PostgresLSN(value: position.lsn.value - UInt64(int(400)))
     return .peeked(
-      Peek(
+      Lookup(
         gateway: gateway,
         key: key,
         peek: peek,
@@ -349,7 +313,7 @@ struct CacheModel {
   }
 
   /// The second half of the pipeline, as others' calls may come between its requests.
-  private mutating func judge(_ read: Peek) async throws -> Reader {
+  private mutating func judge(_ read: Lookup) async throws -> Reader {
     let request = read.peek.request([question(read.key, read.required)])
     var state = try await redis.call(request)[1]
     var required = read.required
@@ -362,18 +326,19 @@ struct CacheModel {
     case .epoch:
       state = .array([read.peek.epoch, read.peek.run].map { .bytes(Array($0.utf8)) })
     }
-    switch try read.peek.outcome([read.entry, state], required: [required]) {
+    switch try read.peek.answers([read.entry, state], required: [required]) {
     case .noEpoch:
       gateways[read.gateway].epoch.gone()
       return .idle
-    case .hits(let hits):
+    case .each(let hits):
       guard case .hit(let lsn, let value) = hits[0] else { return .missed(read) }
       check(read, value, claimed: lsn, arrived: read.arrived)
       return .idle
     }
   }
 
-  private mutating func lookup(_ missed: Peek) async throws -> Reader {
+  /// Asks the script for what was no hit.
+  private mutating func ask(_ missed: Lookup) async throws -> Reader {
     let question = question(missed.key, missed.required)
     let words = CacheProtocol.get(
       [question],
@@ -382,7 +347,9 @@ struct CacheModel {
       leaseMilliseconds: 600_000
     )
     let reply = try await redis.run(scripts.get, words)
-    guard let answer = try CacheProtocol.getAnswers(reply, count: 1)?[0] else {
+    guard case .each(let answers) = try CacheProtocol.getAnswers(reply, count: 1),
+      let answer = answers[0]
+    else {
       gateways[missed.gateway].epoch.gone()
       return .idle
     }
@@ -406,7 +373,7 @@ struct CacheModel {
   }
 
   private mutating func check(
-    _ lookup: Peek,
+    _ lookup: Lookup,
     _ value: [UInt8],
     claimed: PostgresLSN,
     arrived: UInt64

@@ -24,11 +24,11 @@ struct CachePeekTests {
   func hits() throws {
     for (position, value) in [("0000000000000010", "v"), ("00000000000000ff", "")] {
       let lsn = try #require(PostgresLSN(cacheText: Array(position.utf8)[...]))
-      let outcome = try CachePeekTests.peek.outcome(
+      let answers = try CachePeekTests.peek.answers(
         [CachePeekTests.fields(position, value), CachePeekTests.stands],
         required: CachePeekTests.required
       )
-      #expect(outcome == .hits([.hit(lsn: lsn, value: Array(value.utf8))]))
+      #expect(answers == .each([.hit(lsn: lsn, value: Array(value.utf8))]))
     }
   }
 
@@ -38,11 +38,11 @@ struct CachePeekTests {
       CachePeekTests.fields("000000000000000f", "v"), CachePeekTests.fields(nil, nil),
     ]
     for entry in entries {
-      let outcome = try CachePeekTests.peek.outcome(
+      let answers = try CachePeekTests.peek.answers(
         [entry, CachePeekTests.stands],
         required: CachePeekTests.required
       )
-      #expect(outcome == .hits([nil]))
+      #expect(answers == .each([nil]))
     }
   }
 
@@ -54,11 +54,11 @@ struct CachePeekTests {
       CachePeekTests.fields(nil, "r1"), CachePeekTests.fields(nil, nil),
     ]
     for state in states {
-      let outcome = try CachePeekTests.peek.outcome(
+      let answers = try CachePeekTests.peek.answers(
         [entry, state],
         required: CachePeekTests.required
       )
-      #expect(outcome == .noEpoch)
+      #expect(answers == .noEpoch)
     }
   }
 
@@ -72,7 +72,7 @@ struct CachePeekTests {
     ]
     for replies in violations {
       #expect(throws: RedisError.protocolViolation) {
-        try CachePeekTests.peek.outcome(replies, required: CachePeekTests.required)
+        try CachePeekTests.peek.answers(replies, required: CachePeekTests.required)
       }
     }
   }
